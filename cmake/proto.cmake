@@ -1,0 +1,26 @@
+# proto/NAME/*.proto and the well-known types -> ${CMAKE_BINARY_DIR}/gen/proto/…pb-c.{h,c},
+# included as "proto/NAME/FILE.pb-c.h".
+find_program(PROTOC_C protoc-c REQUIRED)
+set(gen ${CMAKE_BINARY_DIR}/gen)
+file(GLOB_RECURSE protos RELATIVE ${CMAKE_SOURCE_DIR}/proto CONFIGURE_DEPENDS proto/*.proto)
+set(well_known)
+foreach(name any timestamp duration struct empty field_mask wrappers)
+    list(APPEND well_known google/protobuf/${name}.proto)
+endforeach()
+set(proto_sources)
+file(MAKE_DIRECTORY ${gen}/proto)
+foreach(proto ${protos} ${well_known})
+    string(REGEX REPLACE "\\.proto$" ".pb-c" stem ${proto})
+    set(input ${CMAKE_SOURCE_DIR}/proto/${proto})
+    if(proto IN_LIST well_known)
+        set(input /usr/include/${proto})
+    endif()
+    add_custom_command(OUTPUT ${gen}/proto/${stem}.c ${gen}/proto/${stem}.h
+        COMMAND ${PROTOC_C} -I${CMAKE_SOURCE_DIR}/proto -I/usr/include --c_out=${gen}/proto ${input}
+        DEPENDS ${input} VERBATIM)
+    list(APPEND proto_sources ${gen}/proto/${stem}.c)
+endforeach()
+add_library(proto STATIC ${proto_sources})
+target_include_directories(proto SYSTEM PUBLIC ${gen} ${gen}/proto)
+target_link_libraries(proto PUBLIC lib_protobuf_c)
+target_compile_options(proto PRIVATE -w)

@@ -1,0 +1,73 @@
+# tests/unit/FOLDER/x_test.c -> test FOLDER/x_test, linked with the layer FOLDER and
+# tests/support. tests/fuzz/FOLDER/x_fuzz.c -> program, run over tests/fuzz/corpus/x/ by ctest.
+# A layer that is not the test's own may be added by a line "// links: common/io proxy/ssh".
+file(GLOB support CONFIGURE_DEPENDS tests/support/*.c)
+add_library(test_support STATIC ${support})
+target_include_directories(test_support PUBLIC ${CMAKE_SOURCE_DIR})
+target_link_libraries(test_support PUBLIC common_base lib_cmocka)
+target_compile_definitions(test_support PUBLIC POSTERN_TEST_SOURCE="${CMAKE_SOURCE_DIR}")
+
+function(postern_test_program kind file out_target out_name)
+    file(RELATIVE_PATH path ${CMAKE_SOURCE_DIR}/tests/${kind} ${file})
+    get_filename_component(folder ${path} DIRECTORY)
+    get_filename_component(name ${path} NAME_WE)
+    string(REPLACE "/" "_" layer "${folder}")
+    set(links ${layer})
+    file(STRINGS ${file} extra REGEX "^// links: ")
+    string(REPLACE "// links: " "" extra "${extra}")
+    string(REPLACE " " ";" extra "${extra}")
+    foreach(word ${extra})
+        string(REPLACE "/" "_" word ${word})
+        list(APPEND links ${word})
+    endforeach()
+    if(layer)
+        set(target ${layer}_${name})
+    else() # tests/bench has no folders of its own: its files name their layers
+        set(target ${name})
+    endif()
+    add_executable(${target} ${file})
+    target_link_libraries(${target} PRIVATE ${links} test_support)
+    set_target_properties(${target} PROPERTIES
+        RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests/${kind})
+    set(${out_target} ${target} PARENT_SCOPE)
+    set(${out_name} ${name} PARENT_SCOPE)
+endfunction()
+
+if(NOT POSTERN_FUZZ)
+    file(GLOB_RECURSE unit_tests CONFIGURE_DEPENDS tests/unit/*_test.c)
+    foreach(file ${unit_tests})
+        postern_test_program(unit ${file} target name)
+        add_test(NAME unit/${target} COMMAND ${target})
+        set_tests_properties(unit/${target} PROPERTIES TIMEOUT 120)
+    endforeach()
+endif()
+
+file(GLOB_RECURSE fuzz_targets CONFIGURE_DEPENDS tests/fuzz/*_fuzz.c)
+foreach(file ${fuzz_targets})
+    postern_test_program(fuzz ${file} target name)
+    string(REGEX REPLACE "_fuzz$" "" corpus ${name})
+    if(POSTERN_FUZZ)
+        target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+        set_target_properties(${target} PROPERTIES LINKER_LANGUAGE C)
+    else()
+        target_sources(${target} PRIVATE tests/fuzz/replay.c)
+        add_test(NAME fuzz/${target}
+            COMMAND ${target} ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${corpus})
+        set_tests_properties(fuzz/${target} PROPERTIES TIMEOUT 300)
+    endif()
+endforeach()
+
+# tests/bench/x_bench.c -> program that prints JSON lines; only numbers of release builds count.
+if(CMAKE_BUILD_TYPE STREQUAL "Release")
+    file(GLOB_RECURSE benches CONFIGURE_DEPENDS tests/bench/*_bench.c)
+    foreach(file ${benches})
+        postern_test_program(bench ${file} target name)
+    endforeach()
+endif()
+
+foreach(program postern postern-authenticate postern-authorize postern-proxy postern-databroker)
+    if(TARGET ${program})
+        add_test(NAME symbols/${program} COMMAND sh -c
+            "! nm -D --defined-only $<TARGET_FILE:${program}> | grep -E ' (SSL|EVP|X509|CRYPTO|BIO|ERR|RSA|EC|EC_KEY|BN|HMAC|SHA256)_'")
+    endif()
+endforeach()
