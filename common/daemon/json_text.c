@@ -1,0 +1,33 @@
+#include "common/daemon/json_text.h"
+
+#include "common/base/text.h"
+
+static enum err escape(uint8_t c, struct buf *out)
+{
+    static const char names[] = "\"\"\\\\\nn\rr\tt";
+    for (size_t i = 0; names[i]; i += 2) {
+        if (names[i] == (char)c)
+            return buf_printf(out, "\\%c", names[i + 1]);
+    }
+    return buf_printf(out, "\\u%04x", c);
+}
+
+enum err json_text_write(struct view text, struct buf *out)
+{
+    TRY(buf_append_u8(out, '"'));
+    while (text.len) {
+        uint8_t c = text.ptr[0];
+        size_t n = text_utf8_len(text);
+        bool c1 = n == 2 && c == 0xc2 && text.ptr[1] < 0xa0;
+        if (n == 0)
+            TRY(buf_append_str(out, "\xef\xbf\xbd"));
+        else if (c1)
+            TRY(escape(text.ptr[1], out));
+        else if (c < 0x20 || c == 0x7f || c == '"' || c == '\\')
+            TRY(escape(c, out));
+        else
+            TRY(buf_append(out, view_take(text, n)));
+        text = view_skip(text, n ? n : 1);
+    }
+    return buf_append_u8(out, '"');
+}

@@ -1,0 +1,73 @@
+/* Private to tls_*.c. */
+#ifndef COMMON_IO_TLS_PARTS_H
+#define COMMON_IO_TLS_PARTS_H
+
+#include <stdatomic.h>
+
+#include "common/io/tls.h"
+#include "common/io/tls_session.h"
+
+struct crypto_buffer_st;
+struct evp_pkey_st;
+struct ssl_ctx_st;
+struct ssl_private_key_method_st;
+struct ssl_st;
+struct x509_st;
+struct x509_store_ctx_st;
+struct x509_store_st;
+
+enum { TLS_CHAIN_MAX = 10, TLS_CHAINS_MAX = 64, TLS_CA_MAX = 1000, TLS_PEM_MAX = 1 << 20 };
+
+/* A parsed tls_chain. */
+struct tls_parsed {
+    struct crypto_buffer_st *certs[TLS_CHAIN_MAX];
+    size_t count;
+    struct x509_st *leaf;
+    struct evp_pkey_st *key; /* NULL: the signer's */
+};
+
+struct tls_context {
+    atomic_uint refs;
+    struct ssl_ctx_st *ssl_ctx;
+    bool server;
+    bool needs_peer_uri; /* exactly one URI name in the peer's leaf */
+    char *peer_uri;      /* which it has to be, or NULL */
+    struct tls_parsed *chains;
+    size_t chain_count;
+    struct tls_signer signer;
+};
+
+struct tls_session {
+    struct ssl_st *ssl;
+    struct tls_context *context;
+    struct tls_sign *op;
+    size_t chain;
+    enum tls_want want;
+    void (*wake)(void *ctx);
+    void *ctx;
+    char *peer_uri;
+    char *why;
+    bool refused; /* by verification */
+    bool failed;  /* no close_notify any more */
+};
+
+enum err tls_parse_key(const char *pem, struct evp_pkey_st **out);
+enum err tls_parsed_init(struct tls_parsed *p, const struct tls_chain *chain, char **out_why);
+void tls_parsed_fini(struct tls_parsed *p);
+
+/* Adds every certificate of the PEM; `names` collects them for a CertificateRequest. */
+enum err tls_store_fill(struct x509_store_st *store, const char *pem, struct ssl_ctx_st *names);
+
+/* For SSL_CTX_set_cert_verify_callback. */
+int tls_verify(struct x509_store_ctx_st *store, void *context);
+
+/* For SSL_CTX_set_cert_cb: chooses the chain by SNI. */
+int tls_choose_chain(struct ssl_st *ssl, void *context);
+
+/* The key operations that ask the context's signer. */
+const struct ssl_private_key_method_st *tls_remote_key(void);
+
+struct tls_session *tls_session_of(const struct ssl_st *ssl);
+void tls_session_say(struct tls_session *t, const char *what, const char *detail);
+
+#endif

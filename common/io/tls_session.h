@@ -1,0 +1,51 @@
+/* One TLS connection over a non-blocking socket: for stream.c alone. */
+#ifndef COMMON_IO_TLS_SESSION_H
+#define COMMON_IO_TLS_SESSION_H
+
+#include "common/base/err.h"
+#include "common/base/view.h"
+#include "common/io/tls.h"
+
+struct tls_session;
+
+/* What has to happen before the call that gave ERR_MORE is repeated. */
+enum tls_want { TLS_WANT_READ, TLS_WANT_WRITE, TLS_WANT_SIGNATURE };
+
+/*
+ * Takes a reference to `context`, not the socket. `wake` is called when a signature has come;
+ * it may be called inside tls_session_handshake. NULL when `server_name` cannot be verified.
+ */
+struct tls_session_spec {
+    struct tls_context *context;
+    int fd;
+    const char *server_name; /* client, or NULL */
+    void (*wake)(void *ctx);
+    void *ctx;
+};
+struct tls_session *tls_session_new(const struct tls_session_spec *spec);
+void tls_session_free(struct tls_session *t);
+
+/* OK when done, ERR_MORE, else the connection failed. */
+enum err tls_session_handshake(struct tls_session *t);
+
+/* OK with *out_n > 0, or *out_n = 0 for the peer's close_notify; ERR_MORE; failures. */
+enum err tls_session_read(struct tls_session *t, uint8_t *out, size_t n, size_t *out_n);
+
+/* After ERR_MORE the same bytes, or more, have to come again. */
+enum err tls_session_write(struct tls_session *t, struct view bytes, size_t *out_n);
+
+/* Sends close_notify. OK, ERR_MORE, failures. */
+enum err tls_session_shutdown(struct tls_session *t);
+
+/* Decrypted bytes wait that no poll will tell of. */
+bool tls_session_has_pending(const struct tls_session *t);
+
+enum tls_want tls_session_want(const struct tls_session *t);
+
+/* Why the last call failed. "" when none did. Live as long as the session. */
+const char *tls_session_why(const struct tls_session *t);
+
+const char *tls_session_peer_uri(const struct tls_session *t);    /* NULL when there is none */
+const char *tls_session_server_name(const struct tls_session *t); /* SNI, or NULL */
+
+#endif

@@ -1,0 +1,228 @@
+#include "common/rpc/pump.h"
+
+#include "common/base/check.h"
+#include "common/base/mem.h"
+#include "common/rpc/codec.h"
+
+static void note_locked(struct pump *p)
+{
+    if (p->noted)
+        return;
+    p->noted = true;
+    rpc_push_locked(p->rpc, &p->note_tag);
+}
+
+static void on_note(struct rpc_tag *tag)
+{
+    struct pump *p = CONTAINER_OF(tag, struct pump, note_tag);
+    uv_mutex_lock(&p->rpc->lock);
+    p->noted = false;
+    uv_mutex_unlock(&p->rpc->lock);
+    p->on_note(p);
+}
+
+static void start_read(struct pump *p)
+{
+    grpc_op op = {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &p->received};
+    grpc_call_error e = grpc_call_start_batch(p->call, &op, 1, &p->recv_tag, NULL);
+    CHECK(e == GRPC_CALL_OK);
+}
+
+static bool on_received(struct rpc_tag *tag)
+{
+    struct pump *p = CONTAINER_OF(tag, struct pump, recv_tag);
+    uv_mutex_lock(&p->rpc->lock);
+    grpc_byte_buffer *buffer = p->received;
+    p->received = NULL;
+    bool over = !tag->ok || !buffer || p->in_over;
+    if (over) {
+        if (buffer)
+            grpc_byte_buffer_destroy(buffer);
+        p->in_over = true;
+    } else {
+        p->in[(p->in_head + p->in_count++) % RPC_RECV_QUEUE] = buffer;
+    }
+    p->armed = !over && p->in_count < RPC_RECV_QUEUE;
+    bool again = p->armed;
+    note_locked(p);
+    /* Under the lock, so that the owner cannot find the pump idle in between. */
+    if (again)
+        start_read(p);
+    uv_mutex_unlock(&p->rpc->lock);
+    return true;
+}
+
+static void drop_queue_locked(struct pump *p)
+{
+    while (p->out_first) {
+        struct pump_item *item = p->out_first;
+        p->out_first = item->next;
+        grpc_byte_buffer_destroy(item->buffer);
+        mem_free(item);
+    }
+    p->out_last = NULL;
+    p->out_count = p->out_bytes = 0;
+}
+
+static void start_send_locked(struct pump *p)
+{
+    struct pump_item *item = p->out_first;
+    p->out_first = item->next;
+    if (!p->out_first)
+        p->out_last = NULL;
+    p->out_count--;
+    p->out_bytes -= item->len;
+    grpc_op op = {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = item->buffer};
+    /* More is waiting: let the transport gather. */
+    op.flags = p->out_first ? GRPC_WRITE_BUFFER_HINT : 0;
+    p->sending = true;
+    grpc_call_error e = grpc_call_start_batch(p->call, &op, 1, &p->send_tag, NULL);
+    CHECK(e == GRPC_CALL_OK);
+    p->sent = item->buffer;
+    mem_free(item);
+}
+
+static bool has_room(const struct pump *p)
+{
+    return p->out_count <= RPC_SEND_MESSAGES_MAX / 2 && p->out_bytes <= RPC_SEND_BYTES_MAX / 2;
+}
+
+static bool on_sent(struct rpc_tag *tag)
+{
+    struct pump *p = CONTAINER_OF(tag, struct pump, send_tag);
+    uv_mutex_lock(&p->rpc->lock);
+    p->sending = false;
+    grpc_byte_buffer_destroy(p->sent);
+    p->sent = NULL;
+    if (!tag->ok)
+        p->dead = true;
+    if (p->dead)
+        drop_queue_locked(p);
+    if (p->out_first)
+        start_send_locked(p);
+    if (!p->sending || (p->starved && has_room(p)))
+        note_locked(p);
+    uv_mutex_unlock(&p->rpc->lock);
+    return true;
+}
+
+void pump_init(struct pump *p, struct rpc *rpc, grpc_call *call, pump_fn fn)
+{
+    *p = (struct pump){.rpc = rpc, .call = call, .on_note = fn};
+    p->recv_tag.on_poll = on_received;
+    p->send_tag.on_poll = on_sent;
+    p->note_tag.on_loop = on_note;
+}
+
+void pump_fini(struct pump *p)
+{
+    for (; p->in_count; p->in_count--) {
+        grpc_byte_buffer_destroy(p->in[p->in_head]);
+        p->in_head = (p->in_head + 1) % RPC_RECV_QUEUE;
+    }
+    drop_queue_locked(p);
+}
+
+void pump_receive(struct pump *p)
+{
+    uv_mutex_lock(&p->rpc->lock);
+    p->armed = true;
+    start_read(p);
+    uv_mutex_unlock(&p->rpc->lock);
+}
+
+grpc_byte_buffer *pump_take(struct pump *p)
+{
+    grpc_byte_buffer *buffer = NULL;
+    uv_mutex_lock(&p->rpc->lock);
+    if (p->in_count) {
+        buffer = p->in[p->in_head];
+        p->in_head = (p->in_head + 1) % RPC_RECV_QUEUE;
+        p->in_count--;
+        if (!p->armed && !p->in_over && p->in_count <= RPC_RECV_QUEUE / 2) {
+            p->armed = true;
+            start_read(p);
+        }
+    }
+    uv_mutex_unlock(&p->rpc->lock);
+    return buffer;
+}
+
+bool pump_is_over(struct pump *p)
+{
+    uv_mutex_lock(&p->rpc->lock);
+    bool over = p->in_over && p->in_count == 0;
+    uv_mutex_unlock(&p->rpc->lock);
+    return over;
+}
+
+enum err pump_push(struct pump *p, const ProtobufCMessage *message)
+{
+    grpc_byte_buffer *buffer;
+    TRY(codec_pack(message, &buffer));
+    size_t len = grpc_byte_buffer_length(buffer);
+    enum err e = OK;
+    uv_mutex_lock(&p->rpc->lock);
+    if (p->dead)
+        e = ERR_CLOSED;
+    else if (p->out_count >= RPC_SEND_MESSAGES_MAX || p->out_bytes + len > RPC_SEND_BYTES_MAX)
+        e = ERR_BUSY;
+    if (e == ERR_BUSY)
+        p->starved = true;
+    if (e == OK) {
+        struct pump_item *item = mem_zalloc(sizeof(*item));
+        *item = (struct pump_item){.buffer = buffer, .len = len};
+        if (p->out_last)
+            p->out_last->next = item;
+        else
+            p->out_first = item;
+        p->out_last = item;
+        p->out_count++;
+        p->out_bytes += len;
+        if (!p->sending)
+            start_send_locked(p);
+    }
+    uv_mutex_unlock(&p->rpc->lock);
+    if (e != OK)
+        grpc_byte_buffer_destroy(buffer);
+    return e;
+}
+
+bool pump_take_writable(struct pump *p)
+{
+    uv_mutex_lock(&p->rpc->lock);
+    bool writable = p->starved && !p->dead && has_room(p);
+    if (writable)
+        p->starved = false;
+    uv_mutex_unlock(&p->rpc->lock);
+    return writable;
+}
+
+bool pump_is_drained(struct pump *p)
+{
+    uv_mutex_lock(&p->rpc->lock);
+    bool drained = !p->sending && !p->out_first;
+    uv_mutex_unlock(&p->rpc->lock);
+    return drained;
+}
+
+void pump_stop(struct pump *p)
+{
+    uv_mutex_lock(&p->rpc->lock);
+    p->dead = true;
+    p->in_over = true;
+    drop_queue_locked(p);
+    for (; p->in_count; p->in_count--) {
+        grpc_byte_buffer_destroy(p->in[p->in_head]);
+        p->in_head = (p->in_head + 1) % RPC_RECV_QUEUE;
+    }
+    uv_mutex_unlock(&p->rpc->lock);
+}
+
+bool pump_is_idle(struct pump *p)
+{
+    uv_mutex_lock(&p->rpc->lock);
+    bool idle = !p->armed && !p->sending && !p->noted;
+    uv_mutex_unlock(&p->rpc->lock);
+    return idle;
+}

@@ -1,0 +1,77 @@
+/*
+ * Inside of common/rpc: the messages of one call in both directions. Receiving is re-armed and the
+ * next message sent on the polling thread, with bounded queues; the owner, on the loop, is told by
+ * one note whatever happened and then asks.
+ */
+#ifndef COMMON_RPC_PUMP_H
+#define COMMON_RPC_PUMP_H
+
+#include <protobuf-c/protobuf-c.h>
+
+#include "common/base/err.h"
+#include "common/rpc/runtime.h"
+
+struct pump_item {
+    grpc_byte_buffer *buffer;
+    size_t len;
+    struct pump_item *next;
+};
+
+struct pump;
+typedef void (*pump_fn)(struct pump *p);
+
+struct pump {
+    struct rpc *rpc;
+    grpc_call *call;
+    pump_fn on_note;
+    struct rpc_tag recv_tag;
+    struct rpc_tag send_tag;
+    struct rpc_tag note_tag;
+    /* Under rpc->lock. */
+    grpc_byte_buffer *received; /* where the armed read puts its message */
+    grpc_byte_buffer *in[RPC_RECV_QUEUE];
+    size_t in_head;
+    size_t in_count;
+    bool armed;   /* a read is under way */
+    bool in_over; /* no more messages will come */
+    struct pump_item *out_first;
+    struct pump_item *out_last;
+    size_t out_count;
+    size_t out_bytes;
+    bool sending;
+    grpc_byte_buffer *sent; /* what is being sent */
+    bool dead;              /* sending failed or stopped: what is queued is dropped */
+    bool starved;           /* a push was refused: tell when there is room again */
+    bool noted;
+};
+
+void pump_init(struct pump *p, struct rpc *rpc, grpc_call *call, pump_fn on_note);
+
+/* Drops what is queued. The pump is idle. */
+void pump_fini(struct pump *p);
+
+/* Begins to receive. */
+void pump_receive(struct pump *p);
+
+/* The next received message or NULL; the caller destroys it. */
+grpc_byte_buffer *pump_take(struct pump *p);
+
+/* Everything was received and taken. */
+bool pump_is_over(struct pump *p);
+
+/* ERR_BUSY, ERR_CLOSED, ERR_LIMIT (larger than a message may be). */
+enum err pump_push(struct pump *p, const ProtobufCMessage *message);
+
+/* True once after an ERR_BUSY when half of the queue is free. */
+bool pump_take_writable(struct pump *p);
+
+/* Nothing is queued nor on its way. */
+bool pump_is_drained(struct pump *p);
+
+/* Takes and sends nothing more; the call is cancelled or over. */
+void pump_stop(struct pump *p);
+
+/* No operation is under way and no note is on its way: the owner may be freed. */
+bool pump_is_idle(struct pump *p);
+
+#endif

@@ -1,0 +1,218 @@
+#include "common/io/dial.h"
+
+#include <netinet/in.h>
+
+#include "tests/unit/common/io/io_fixture.h"
+
+struct outcome {
+    bool done;
+    enum err err;
+    int fd;
+    struct address peer;
+    char why[300];
+};
+
+static void on_done(void *ctx, const struct dial_result *r)
+{
+    struct outcome *o = ctx;
+    assert_false(o->done);
+    o->done = true;
+    o->err = r->err;
+    o->fd = r->fd;
+    o->peer = r->peer;
+    (void)snprintf(o->why, sizeof o->why, "%s", r->why);
+}
+
+static struct outcome dial(struct loop *l, const char *target, uint32_t timeout_ms)
+{
+    struct outcome o = {0};
+    (void)dial_open(l, target, timeout_ms, on_done, &o);
+    assert_false(o.done);
+    WAIT(l, o.done);
+    return o;
+}
+
+struct accepted {
+    int count;
+    int last;
+};
+
+static void on_accept(void *ctx, int fd, const struct address *peer)
+{
+    struct accepted *a = ctx;
+    assert_true(peer->family != ADDRESS_NONE);
+    a->count++;
+    if (a->last > 0)
+        (void)close(a->last);
+    a->last = fd;
+}
+
+static int bind_on(const char *address, char target[ADDRESS_TEXT_MAX])
+{
+    int fd;
+    char *why = NULL;
+    CHECK_OK(listen_bind(address, &fd, &why));
+    struct address a = listen_address(fd);
+    assert_true(a.port != 0);
+    address_text(&a, target);
+    return fd;
+}
+
+static void test_numeric_and_named(void **state)
+{
+    (void)state;
+    struct loop l;
+    char target[ADDRESS_TEXT_MAX];
+    char named[80];
+    loop_init(&l);
+    struct accepted a = {0};
+    int fd = bind_on("127.0.0.1:0", target);
+    struct listener *ls = listener_open(&l, fd, on_accept, &a);
+    struct outcome o = dial(&l, target, 0);
+    CHECK_OK(o.err);
+    assert_string_equal(o.why, "");
+    assert_true(o.fd >= 0 && o.peer.port == listen_address(fd).port);
+    (void)close(o.fd);
+    /* "localhost" is ::1 and 127.0.0.1; only the second listens. */
+    (void)snprintf(named, sizeof named, "localhost:%u", o.peer.port);
+    o = dial(&l, named, 0);
+    CHECK_OK(o.err);
+    assert_int_equal(o.peer.family, ADDRESS_V4);
+    (void)close(o.fd);
+    WAIT(&l, a.count == 2);
+    (void)close(a.last);
+    listener_close(ls);
+    loop_fini(&l);
+}
+
+static void test_failures(void **state)
+{
+    (void)state;
+    struct loop l;
+    char target[ADDRESS_TEXT_MAX];
+    loop_init(&l);
+    /* Bound, so nobody else takes the port, and closed: refused. */
+    int fd = bind_on("127.0.0.1:0", target);
+    (void)close(fd);
+    struct outcome o = dial(&l, target, 0);
+    CHECK_ERR(o.err, ERR_UNAVAILABLE);
+    assert_int_equal(o.fd, -1);
+    assert_non_null(strstr(o.why, "refused"));
+    assert_non_null(strstr(o.why, "127.0.0.1"));
+    CHECK_ERR(dial(&l, "no-port", 0).err, ERR_SYNTAX);
+    CHECK_ERR(dial(&l, ":22", 0).err, ERR_SYNTAX);
+    CHECK_ERR(dial(&l, "name.invalid:22", 0).err, ERR_NOT_FOUND);
+    loop_fini(&l);
+}
+
+/* A listener whose backlog is full does not answer. */
+static void test_timeout(void **state)
+{
+    (void)state;
+    struct loop l;
+    char target[ADDRESS_TEXT_MAX];
+    loop_init(&l);
+    struct sockaddr_in in = {.sin_family = AF_INET, .sin_addr = {htonl(INADDR_LOOPBACK)}};
+    int full = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(bind(full, (struct sockaddr *)&in, sizeof in), 0);
+    assert_int_equal(listen(full, 0), 0);
+    struct address a = listen_address(full);
+    address_text(&a, target);
+    struct outcome first = dial(&l, target, 0);
+    CHECK_OK(first.err);
+    struct outcome o = {0};
+    int fds[8];
+    size_t count = 0;
+    do {
+        o = dial(&l, target, 60);
+        if (o.err == OK)
+            fds[count++] = o.fd;
+    } while (o.err == OK && count < ARRAY_LEN(fds));
+    CHECK_ERR(o.err, ERR_TIMEOUT);
+    (void)close(first.fd);
+    while (count)
+        (void)close(fds[--count]);
+    (void)close(full);
+    loop_fini(&l);
+}
+
+static void test_cancel(void **state)
+{
+    (void)state;
+    struct loop l;
+    loop_init(&l);
+    struct outcome o = {0};
+    dial_cancel(dial_open(&l, "localhost:1", 0, on_done, &o));
+    dial_cancel(dial_open(&l, "127.0.0.1:1", 0, on_done, &o));
+    dial_cancel(NULL);
+    struct dial *d = dial_open(&l, "127.0.0.1:1", 0, on_done, &o);
+    (void)uv_run(&l.uv, UV_RUN_NOWAIT);
+    if (!o.done)
+        dial_cancel(d);
+    loop_fini(&l);
+}
+
+static void test_bind(void **state)
+{
+    (void)state;
+    int fd;
+    char *why = NULL;
+    char target[ADDRESS_TEXT_MAX];
+    static const char *const wrong[] = {
+        "", "x", "host:port", "1.2.3.4:99999", "::1:0", "name.invalid:0"};
+    for (size_t i = 0; i < ARRAY_LEN(wrong); i++) {
+        CHECK_ERR(listen_bind(wrong[i], &fd, &why), ERR_CONFIG);
+        assert_non_null(strstr(why, wrong[i]));
+        mem_free(why);
+    }
+    int first = bind_on("127.0.0.1:0", target);
+    CHECK_ERR(listen_bind(target, &fd, &why), ERR_IO);
+    assert_non_null(strstr(why, target));
+    mem_free(why);
+    (void)close(first);
+}
+
+/* All addresses: IPv4 reaches it whatever family the socket is of. */
+static void test_bind_all(void **state)
+{
+    (void)state;
+    struct loop l;
+    char target[ADDRESS_TEXT_MAX];
+    loop_init(&l);
+    struct accepted a = {0};
+    int fd = bind_on(":0", target);
+    uint16_t port = listen_address(fd).port;
+    struct listener *ls = listener_open(&l, fd, on_accept, &a);
+    (void)snprintf(target, sizeof target, "127.0.0.1:%u", port);
+    struct outcome o = dial(&l, target, 0);
+    CHECK_OK(o.err);
+    (void)close(o.fd);
+    WAIT(&l, a.count == 1);
+    /* While paused, connections wait in the backlog. */
+    listener_pause(ls);
+    o = dial(&l, target, 0);
+    CHECK_OK(o.err);
+    for (int i = 0; i < 20; i++)
+        (void)uv_run(&l.uv, UV_RUN_NOWAIT);
+    assert_int_equal(a.count, 1);
+    listener_resume(ls);
+    WAIT(&l, a.count == 2);
+    (void)close(o.fd);
+    (void)close(a.last);
+    listener_close(ls);
+    listener_close(NULL);
+    loop_fini(&l);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_numeric_and_named),
+        cmocka_unit_test(test_failures),
+        cmocka_unit_test(test_timeout),
+        cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_bind),
+        cmocka_unit_test(test_bind_all),
+    };
+    return RUN(tests);
+}
