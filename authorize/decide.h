@@ -1,0 +1,72 @@
+/*
+ * The decision itself: a question, the configuration, the synced state and the time give an
+ * answer. No side effects.
+ */
+#ifndef AUTHORIZE_DECIDE_H
+#define AUTHORIZE_DECIDE_H
+
+#include "authorize/offered_key.h"
+#include "authorize/snapshot.h"
+#include "authorize/state.h"
+
+/* Everything that a worker said about a connection; borrowed. */
+struct ask {
+    const char *login;
+    const char *route; /* as typed */
+    const char *source;
+    const struct offered_key *key;
+};
+
+enum decision_kind {
+    DECISION_DENY,
+    DECISION_ALLOW,
+    DECISION_LOGIN,
+    DECISION_TRY_NEXT_KEY,
+};
+
+/* What it came from: for the sentence of a cut and for logs. */
+enum decision_why {
+    WHY_ALLOWED,
+    WHY_NO_ROUTE_NAMED,
+    WHY_ROUTE_UNKNOWN,
+    WHY_KEY_RULED_OUT,
+    WHY_NOT_BOUND,
+    WHY_BINDING_EXPIRED,
+    WHY_SESSION_GONE,
+    WHY_SESSION_EXPIRED,
+    WHY_USER_GONE,
+    WHY_POLICY,
+};
+
+struct decision {
+    enum decision_kind kind;
+    enum decision_why why;
+    bool evaluated; /* `verdict` has the policy's */
+    struct verdict verdict;
+    const struct snapshot_route *route; /* NULL when unknown; lives with the snapshot */
+    /* Who, when the key is bound; live until the next change of the state. */
+    const struct binding *binding;
+    const struct session *session;
+    const struct user *user;
+    const char *email;   /* "" when unknown */
+    uint64_t expires_ms; /* of session or binding, whichever is first; STATE_NEVER */
+};
+
+void decide(const struct snapshot *snapshot, const struct state *state, const struct ask *ask,
+            uint64_t now_ms, struct decision *out);
+
+/*
+ * The sentence for a user who is refused: fresh memory, "" for an allow or a login.
+ */
+char *decision_sentence(const struct decision *d, const struct ask *ask);
+
+/* The sentence for a user whose live connection on `route` ends since the decision is this now. */
+char *decision_cut_sentence(const struct decision *d, const char *route);
+
+/* "allow", "deny", "login", "try-next-key". */
+const char *decision_kind_name(enum decision_kind kind);
+
+/* "session-expired", …, for logs. */
+const char *decision_why_name(enum decision_why why);
+
+#endif

@@ -1,0 +1,64 @@
+/*
+ * What a policy is evaluated on. Everything is borrowed and stays as it is during the evaluation;
+ * who fills it has parsed keys and certificates and checked signatures before.
+ */
+#ifndef AUTHORIZE_POLICY_FACTS_H
+#define AUTHORIZE_POLICY_FACTS_H
+
+#include "common/base/ip.h"
+#include "common/base/view.h"
+
+/* One claim, flattened: {"a": {"b": ["x", 1]}} is the name "a.b" with the values "x" and "1". */
+struct claim {
+    const char *name;
+    const char *const *values;
+    size_t count;
+};
+
+struct claims {
+    const struct claim *items;
+    size_t count;
+};
+
+/* A critical option of a certificate. */
+struct facts_option {
+    struct view name;
+    struct view value;
+};
+
+/* The certificate that was offered, if the key is one. */
+struct facts_certificate {
+    bool is_user;       /* type 1; a host certificate never counts */
+    bool is_verified;   /* the signature of `ca_key` over the certificate was checked */
+    struct view ca_key; /* wire blob */
+    uint64_t valid_after_s;
+    uint64_t valid_before_s;
+    const struct view *principals;
+    size_t principal_count;
+    const struct facts_option *critical;
+    size_t critical_count;
+};
+
+struct facts {
+    /* Who: nothing of this counts without a session. */
+    bool has_session;
+    struct view user_id;
+    struct view email; /* the directory's, else the user's */
+    struct claims user_claims;
+    struct claims session_claims; /* where the user has no claim of that name */
+    bool has_directory;
+    const char *const *directory_groups;
+    size_t directory_group_count;
+
+    /* Where from, with what. */
+    struct ip source;
+    struct view login;
+    struct view key;                             /* wire blob as offered */
+    const struct facts_certificate *certificate; /* NULL: a plain key */
+    uint64_t now_s;
+};
+
+/* The values of a claim by its path; '.' and '/' are the same. NULL when there is none. */
+const struct claim *facts_claim(const struct facts *f, struct view path);
+
+#endif

@@ -1,0 +1,329 @@
+/* The decision on a state that is filled by hand. */
+#include "tests/support/test.h"
+
+#include "authorize/decide.h"
+
+#define SHARED                                                                                     \
+    "authenticate_service_url: https://auth.example.test\n"                                        \
+    "idp_provider: local\n"                                                                        \
+    "shared_secret: AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=\n"
+
+static const char yaml[] = SHARED "routes:\n"
+                                  "  - from: ssh://web1\n"
+                                  "    to: ssh://127.0.0.1:2022\n"
+                                  "    policy:\n"
+                                  "      - allow: {and: [email: ann@example.test]}\n"
+                                  "      - deny: {or: [ssh_username: root]}\n"
+                                  "  - from: ssh://public\n"
+                                  "    to: ssh://127.0.0.1:2023\n"
+                                  "    allow_public_unauthenticated_access: true\n"
+                                  "  - from: ssh://groups\n"
+                                  "    to: ssh://127.0.0.1:2023\n"
+                                  "    policy: {allow: {and: [groups: ops]}}\n"
+                                  "  - from: ssh://nobody\n"
+                                  "    to: ssh://127.0.0.1:2024\n";
+
+/* The text with a CA key, which routes ask for, in it. Reads no file. */
+static char *with_ca(const char *text)
+{
+    struct rng_test t;
+    struct rng rng = rng_test(&t, 7);
+    struct private_key ca;
+    struct buf key;
+    struct buf out;
+    buf_init(&key, KEY_FILE_MAX);
+    buf_init(&out, KEY_FILE_MAX);
+    CHECK_OK(private_key_generate(&ca, KEY_ED25519, &rng));
+    CHECK_OK(private_key_write_openssh(&ca, "", &rng, &key));
+    CHECK_OK(buf_printf(&out, "%sssh_user_ca_key: |\n", text));
+    struct view rest = buf_view(&key);
+    struct view line;
+    while (view_next(&rest, '\n', &line))
+        CHECK_OK(buf_printf(&out, "  %.*s\n", VIEW_FMT(line)));
+    char *whole = buf_to_str(&out);
+    private_key_fini(&ca);
+    buf_fini(&key);
+    buf_fini(&out);
+    return whole;
+}
+
+static const struct config *parse(const char *text)
+{
+    struct diag d = {0};
+    struct config *c = NULL;
+    AUTO_FREE char *whole = with_ca(text);
+    const struct config_source source = {
+        .file = "postern.yaml", .yaml = view_str(whole), .service = CONFIG_AUTHORIZE};
+    enum err e = config_parse(&source, &d, &c);
+    if (e != OK)
+        fail_msg("%s", d.count ? d.items[0].text : err_name(e));
+    diag_fini(&d);
+    return c;
+}
+
+struct fixture {
+    struct snapshot *snapshot;
+    struct state state;
+    struct offered_key key;
+};
+
+static void add_key(struct fixture *f, uint64_t seed)
+{
+    struct rng_test t;
+    struct rng rng = rng_test(&t, seed);
+    struct private_key k;
+    CHECK_OK(private_key_generate(&k, KEY_ED25519, &rng));
+    CHECK_OK(offered_key_parse(&f->key, public_key_blob(&k.public)));
+    private_key_fini(&k);
+}
+
+static void setup(struct fixture *f, const char *text)
+{
+    struct diag d = {0};
+    const struct config *c = parse(text);
+    *f = (struct fixture){0};
+    f->snapshot = snapshot_new(c, &d);
+    if (!f->snapshot)
+        fail_msg("%s", d.items[0].text);
+    config_unref(c);
+    diag_fini(&d);
+    add_key(f, 1);
+}
+
+static void teardown(struct fixture *f)
+{
+    offered_key_fini(&f->key);
+    state_fini(&f->state);
+    snapshot_unref(f->snapshot);
+}
+
+static void add_session(struct fixture *f, const char *user, uint64_t expires_ms)
+{
+    struct session *s = mem_zalloc(sizeof *s);
+    s->id = mem_strdup("s1");
+    s->user_id = mem_strdup(user);
+    s->expires_ms = expires_ms;
+    state_put(&f->state, STATE_SESSION, "s1", s);
+}
+
+static void add_user(struct fixture *f, const char *id, const char *email)
+{
+    struct user *u = mem_zalloc(sizeof *u);
+    u->id = mem_strdup(id);
+    u->email = mem_strdup(email);
+    u->name = mem_strdup("");
+    state_put(&f->state, STATE_USER, id, u);
+}
+
+static void add_binding(struct fixture *f, const char *protocol, uint64_t expires_ms)
+{
+    struct binding *b = mem_zalloc(sizeof *b);
+    b->id = mem_strdup(f->key.binding);
+    b->protocol = mem_strdup(protocol);
+    b->session_id = mem_strdup("s1");
+    b->user_id = mem_strdup("u1");
+    b->expires_ms = expires_ms;
+    state_put(&f->state, STATE_BINDING, f->key.binding, b);
+}
+
+static void sign_in(struct fixture *f, const char *email)
+{
+    add_session(f, "u1", 2000);
+    add_user(f, "u1", email);
+    add_binding(f, "ssh", 3000);
+}
+
+static struct decision ask(struct fixture *f, const char *login, const char *route, uint64_t now)
+{
+    struct decision d;
+    struct ask a = {.login = login, .route = route, .source = "192.0.2.7", .key = &f->key};
+    decide(f->snapshot, &f->state, &a, now, &d);
+    return d;
+}
+
+#define CHECK_DECISION(f, login, route, now, want_kind, want_why)                                  \
+    do {                                                                                           \
+        struct decision d_ = ask(f, login, route, now);                                            \
+        if (d_.kind != (want_kind) || d_.why != (want_why))                                        \
+            fail_msg("%s:%d: %s because of %s", __FILE__, __LINE__, decision_kind_name(d_.kind),   \
+                     decision_why_name(d_.why));                                                   \
+    } while (0)
+
+static void test_signed_in(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f, yaml);
+    sign_in(&f, "ann@example.test");
+    struct decision d = ask(&f, "dev", "web1", 1000);
+    assert_int_equal(d.kind, DECISION_ALLOW);
+    assert_string_equal(d.session->id, "s1");
+    assert_string_equal(d.email, "ann@example.test");
+    assert_string_equal(d.route->route->to.address, "127.0.0.1:2022");
+    assert_int_equal(d.expires_ms, 2000);
+    /* Names of routes: case and port do not count. */
+    CHECK_DECISION(&f, "dev", "WEB1:22", 1000, DECISION_ALLOW, WHY_ALLOWED);
+    CHECK_DECISION(&f, "dev", "web1:x", 1000, DECISION_DENY, WHY_ROUTE_UNKNOWN);
+    CHECK_DECISION(&f, "root", "web1", 1000, DECISION_DENY, WHY_POLICY);
+    CHECK_DECISION(&f, "dev", "nobody", 1000, DECISION_DENY, WHY_POLICY);
+    CHECK_DECISION(&f, "dev", "public", 1000, DECISION_ALLOW, WHY_ALLOWED);
+    CHECK_DECISION(&f, "dev", "none", 1000, DECISION_DENY, WHY_ROUTE_UNKNOWN);
+    CHECK_DECISION(&f, "dev", "", 1000, DECISION_DENY, WHY_NO_ROUTE_NAMED);
+    teardown(&f);
+}
+
+static void test_other_user(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f, yaml);
+    sign_in(&f, "bob@example.test");
+    CHECK_DECISION(&f, "dev", "web1", 1000, DECISION_DENY, WHY_POLICY);
+    teardown(&f);
+}
+
+/* Whatever is missing on the way from the key to a person leads to the browser. */
+static void test_not_signed_in(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f, yaml);
+    CHECK_DECISION(&f, "dev", "web1", 1000, DECISION_LOGIN, WHY_NOT_BOUND);
+    /* SSH asks for a login where the web would not. */
+    CHECK_DECISION(&f, "dev", "public", 1000, DECISION_LOGIN, WHY_NOT_BOUND);
+    /* A stranger does not learn what exists. */
+    CHECK_DECISION(&f, "dev", "none", 1000, DECISION_LOGIN, WHY_NOT_BOUND);
+    CHECK_DECISION(&f, "dev", "nobody", 1000, DECISION_LOGIN, WHY_NOT_BOUND);
+    sign_in(&f, "ann@example.test");
+    CHECK_DECISION(&f, "dev", "web1", 1999, DECISION_ALLOW, WHY_ALLOWED);
+    CHECK_DECISION(&f, "dev", "web1", 2000, DECISION_LOGIN, WHY_SESSION_EXPIRED);
+    CHECK_DECISION(&f, "dev", "web1", 3000, DECISION_LOGIN, WHY_BINDING_EXPIRED);
+    add_binding(&f, "tcp", 3000);
+    CHECK_DECISION(&f, "dev", "web1", 1000, DECISION_LOGIN, WHY_NOT_BOUND);
+    add_binding(&f, "ssh", STATE_NEVER);
+    state_put(&f.state, STATE_USER, "u1", NULL);
+    CHECK_DECISION(&f, "dev", "web1", 1000, DECISION_LOGIN, WHY_USER_GONE);
+    add_user(&f, "u1", "ann@example.test");
+    add_user(&f, "u2", "ann@example.test");
+    add_session(&f, "u2", 2000);
+    CHECK_DECISION(&f, "dev", "web1", 1000, DECISION_LOGIN, WHY_USER_GONE);
+    state_put(&f.state, STATE_SESSION, "s1", NULL);
+    CHECK_DECISION(&f, "dev", "web1", 1000, DECISION_LOGIN, WHY_SESSION_GONE);
+    teardown(&f);
+}
+
+static void test_reveal_to_anyone(void **state)
+{
+    (void)state;
+    struct fixture f;
+    AUTO_FREE char *text = mem_printf("ssh_reveal_routes: anyone\n%s", yaml);
+    setup(&f, text);
+    CHECK_DECISION(&f, "dev", "none", 1000, DECISION_DENY, WHY_ROUTE_UNKNOWN);
+    CHECK_DECISION(&f, "dev", "web1", 1000, DECISION_LOGIN, WHY_NOT_BOUND);
+    teardown(&f);
+}
+
+static void test_directory(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f, yaml);
+    sign_in(&f, "ann@old.test");
+    CHECK_DECISION(&f, "dev", "groups", 1000, DECISION_DENY, WHY_POLICY);
+    struct directory_user *u = mem_zalloc(sizeof *u);
+    u->id = mem_strdup("u1");
+    u->email = mem_strdup("ann@example.test");
+    u->groups = mem_zalloc_array(1, sizeof(char *));
+    u->groups[0] = mem_strdup("ops");
+    u->group_count = 1;
+    state_put(&f.state, STATE_DIRECTORY, "u1", u);
+    CHECK_DECISION(&f, "dev", "groups", 1000, DECISION_ALLOW, WHY_ALLOWED);
+    /* Its address goes before the user record's. */
+    CHECK_DECISION(&f, "dev", "web1", 1000, DECISION_ALLOW, WHY_ALLOWED);
+    teardown(&f);
+}
+
+/* A key that the policy rules out is sent neither to the browser nor away for good. */
+static void test_ruled_out_key(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f, SHARED "routes:\n"
+                     "  - from: ssh://keyed\n"
+                     "    to: ssh://127.0.0.1:2022\n"
+                     "    policy:\n"
+                     "      - allow:\n"
+                     "          and:\n"
+                     "            - email: ann@example.test\n"
+                     "            - ssh_publickey: ssh-ed25519 "
+                     "AAAAC3NzaC1lZDI1NTE5AAAAIAEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEBAQEB\n");
+    CHECK_DECISION(&f, "dev", "keyed", 1000, DECISION_TRY_NEXT_KEY, WHY_KEY_RULED_OUT);
+    sign_in(&f, "ann@example.test");
+    CHECK_DECISION(&f, "dev", "keyed", 1000, DECISION_TRY_NEXT_KEY, WHY_KEY_RULED_OUT);
+    struct decision d = ask(&f, "dev", "keyed", 1000);
+    struct ask a = {.login = "dev", .route = "keyed", .source = "192.0.2.7", .key = &f.key};
+    AUTO_FREE char *sentence = decision_sentence(&d, &a);
+    assert_non_null(strstr(sentence, f.key.fingerprint));
+    teardown(&f);
+}
+
+/* Old records stay in force until the new picture is complete. */
+static void test_new_picture(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f, yaml);
+    sign_in(&f, "ann@example.test");
+    struct state_changes changes = state_take_changes(&f.state);
+    assert_true(state_changes_any(&changes));
+    assert_false(changes.all);
+    assert_int_equal(map_count(&changes.kind[STATE_SESSION]), 1);
+    state_changes_fini(&changes);
+
+    state_clear(&f.state);
+    CHECK_DECISION(&f, "dev", "web1", 1000, DECISION_ALLOW, WHY_ALLOWED);
+    add_user(&f, "u1", "ann@example.test");
+    add_binding(&f, "ssh", 3000);
+    CHECK_DECISION(&f, "dev", "web1", 1000, DECISION_ALLOW, WHY_ALLOWED);
+    changes = state_take_changes(&f.state);
+    assert_false(state_changes_any(&changes));
+    state_changes_fini(&changes);
+    state_complete(&f.state);
+    CHECK_DECISION(&f, "dev", "web1", 1000, DECISION_LOGIN, WHY_SESSION_GONE);
+    changes = state_take_changes(&f.state);
+    assert_true(changes.all);
+    state_changes_fini(&changes);
+    teardown(&f);
+}
+
+static void test_sentences(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f, yaml);
+    sign_in(&f, "bob@example.test");
+    struct ask a = {.login = "dev", .route = "web1", .source = "192.0.2.7", .key = &f.key};
+    struct decision d = ask(&f, "dev", "web1", 1000);
+    AUTO_FREE char *denied = decision_sentence(&d, &a);
+    assert_string_equal(denied, "You are signed in as bob@example.test, and the policy of route "
+                                "\"web1\" does not let you in.");
+    AUTO_FREE char *cut = decision_cut_sentence(&d, "web1");
+    assert_string_equal(cut, "The policy of route \"web1\" no longer lets you in.");
+    d = ask(&f, "dev", "web1", 2500);
+    AUTO_FREE char *none = decision_sentence(&d, &a);
+    assert_string_equal(none, "");
+    AUTO_FREE char *expired = decision_cut_sentence(&d, "web1");
+    assert_string_equal(expired, "Your session has expired; connect again to sign in.");
+    teardown(&f);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_signed_in),     cmocka_unit_test(test_other_user),
+        cmocka_unit_test(test_not_signed_in), cmocka_unit_test(test_reveal_to_anyone),
+        cmocka_unit_test(test_directory),     cmocka_unit_test(test_ruled_out_key),
+        cmocka_unit_test(test_new_picture),   cmocka_unit_test(test_sentences),
+    };
+    return RUN(tests);
+}
