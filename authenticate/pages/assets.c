@@ -1,0 +1,51 @@
+#include "authenticate/pages/pages.h"
+
+const char pages_csp[] = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; "
+                         "form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+
+const char pages_style[] =
+    ":root{color-scheme:light dark;--line:#8884;--accent:#2457c5;--bad:#b3261e}\n"
+    "*{box-sizing:border-box}\n"
+    "body{font:16px/1.5 system-ui,sans-serif;margin:0;padding:1rem}\n"
+    "main{max-width:40rem;margin:4vh auto;border:1px solid var(--line);border-radius:.6rem;"
+    "padding:1.5rem}\n"
+    "h1{font-size:1.4rem;margin:0 0 1rem}\n"
+    "h2{font-size:1.05rem;margin:1.2rem 0 .4rem}\n"
+    "table{border-collapse:collapse;width:100%}\n"
+    "th,td{text-align:left;padding:.3rem .6rem .3rem 0;vertical-align:top;"
+    "border-bottom:1px solid var(--line)}\n"
+    "td{overflow-wrap:anywhere}\n"
+    "th{font-weight:600;white-space:nowrap}\n"
+    "label{display:block;margin:.8rem 0 .2rem}\n"
+    "input[type=text],input[type=email],input[type=password]{font:inherit;width:100%;"
+    "padding:.5rem;border:1px solid var(--line);border-radius:.3rem}\n"
+    "button{font:inherit;padding:.5rem 1.2rem;border-radius:.3rem;border:1px solid var(--line);"
+    "cursor:pointer}\n"
+    "button.primary{background:var(--accent);border-color:var(--accent);color:#fff}\n"
+    "button:disabled{opacity:.5;cursor:default}\n"
+    ".buttons{display:flex;flex-wrap:wrap;gap:.8rem;margin-top:1.2rem}\n"
+    ".code{font:600 1.6rem ui-monospace,monospace;letter-spacing:.1em}\n"
+    ".problem,.warning{border-left:.3rem solid var(--bad);padding:.4rem .8rem;margin:.8rem 0}\n"
+    ".badge{border:1px solid var(--line);border-radius:1rem;padding:.1rem .7rem;font-size:.9rem}\n"
+    ".small{font-size:.85rem;opacity:.75}\n"
+    "code{font:.9rem ui-monospace,monospace}\n"
+    "@media(max-width:30rem){main{margin:0;padding:1rem}th{white-space:normal}}\n";
+
+/* The countdown; at zero the buttons go. */
+const char pages_script[] =
+    "'use strict';\n"
+    "const badge=document.querySelector('[data-expires]');\n"
+    "if(badge){\n"
+    "  const end=performance.now()+1000*Number(badge.dataset.left);\n"
+    "  const tick=()=>{\n"
+    "    const left=Math.max(0,Math.floor((end-performance.now())/1000));\n"
+    "    badge.textContent='Expires in '+String(Math.floor(left/60)).padStart(2,'0')+':'+"
+    "String(left%60).padStart(2,'0');\n"
+    "    if(left===0){\n"
+    "      badge.textContent='Expired';\n"
+    "      document.querySelectorAll('form button').forEach(b=>{b.disabled=true;});\n"
+    "      clearInterval(timer);\n"
+    "    }\n"
+    "  };\n"
+    "  const timer=setInterval(tick,1000);\n"
+    "}\n";

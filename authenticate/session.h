@@ -1,0 +1,58 @@
+/* The browser's session: the cookie, and the records behind it. */
+#ifndef AUTHENTICATE_SESSION_H
+#define AUTHENTICATE_SESSION_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "common/oidc/claims.h"
+
+struct exchange;
+struct tokens;
+
+/* A zeroed struct session is none. */
+struct session {
+    bool valid;
+    char *id;
+    char *user_id;
+    char *email;
+    char *name;
+    char *idp_id;
+    uint64_t issued_ms;
+    uint64_t expires_ms;
+    bool refresh_disabled; /* its tokens are left alone */
+    struct claims claims;
+};
+void session_fini(struct session *s);
+
+/* What to call the person: email, else name, else user id. Lives as the session. */
+const char *session_label(const struct session *s);
+
+/*
+ * Reads the cookie and the Session record into x->session, then calls `then`, with valid false
+ * when there is none, it is over or it is of another provider than the one in force.
+ */
+void session_load(struct exchange *x, void (*then)(struct exchange *x));
+
+/* Who has signed in at a provider. */
+struct session_identity {
+    const char *user_id;
+    const char *email;
+    const char *name;
+    const char *idp_id;
+    const struct claims *claims;
+    const struct tokens *tokens; /* NULL: there are none */
+};
+
+/*
+ * Writes User, Session and SealedTokens, sets the cookie and redirects to `return_to`, a path of
+ * ours. Consumes the exchange.
+ */
+void session_create(struct exchange *x, const struct session_identity *who, const char *return_to);
+
+/*
+ * Deletes the session, its bindings and its tokens and clears the cookie, then calls `then`.
+ */
+void session_delete(struct exchange *x, void (*then)(struct exchange *x));
+
+#endif
