@@ -1,0 +1,219 @@
+#include "cli/command.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/base/check.h"
+#include "common/base/view.h"
+#include "common/daemon/daemon.h"
+
+static int version(struct cli *cli)
+{
+    (void)cli;
+    printf("postern %s\n", daemon_version());
+    return CLI_OK;
+}
+
+const struct command commands[] = {
+    {"keygen secrets", "--out DIR", "make shared_secret and cookie_secret", command_keygen_secrets},
+    {"keygen services", "--out DIR", "make the service CA and a certificate for each service",
+     command_keygen_services},
+    {"keygen admin", "NAME [--days N] [--services DIR] --out FILE.pem",
+     "make an administrator's certificate, signed by DIR/ca.key", command_keygen_admin},
+    {"keygen user-ca", "[--type ed25519|ecdsa|rsa] --out FILE", "make the SSH user CA key",
+     command_keygen_user_ca},
+    {"keygen host-keys", "--out DIR", "make the gateway's SSH host keys", command_keygen_host_keys},
+    {"keygen tls", "HOST... --out DIR", "make a self-signed TLS certificate", command_keygen_tls},
+    {"password", "< FILE", "hash a password for idp_local_users", command_password_hash},
+    {"ca show", "", "print the SSH user CA's public key, for TrustedUserCAKeys", command_ca_show},
+    {"config check", "", "check the configuration for all services", command_config_check},
+    {"config status", "", "compare what every running daemon has with the configuration file",
+     command_config_status},
+    {"health", "[--service NAME]", "ask the daemons on this host how they are",
+     command_health_check},
+    {"sessions list", "", "list the sessions", command_sessions_list},
+    {"sessions revoke", "ID...", "end sessions and what depends on them", command_sessions_revoke},
+    {"bindings list", "", "list the keys that are bound to people", command_bindings_list},
+    {"bindings revoke", "ID...", "unbind keys: their next login asks for a sign-in",
+     command_bindings_revoke},
+    {"connections list", "", "list the live connections", command_connections_list},
+    {"connections cut", "ID | --user USER | --session ID | --route ROUTE [--reason TEXT]",
+     "end live connections; the sessions stay", command_connections_cut},
+    {"hostkeys list", "", "list the targets' host keys on record", command_hostkeys_list},
+    {"hostkeys accept", "ROUTE", "accept the host key that a target shows now",
+     command_hostkeys_accept},
+    {"hostkeys scan", "ROUTE | --all [--known-hosts]",
+     "show a target's host keys next to what is on record", command_hostkeys_scan},
+    {"doctor", "ROUTE [--login NAME]", "try a route's target step by step, and say what to do",
+     command_doctor},
+    {"records list", "[TYPE]", "list records, or the types of records", command_records_list},
+    {"records get", "TYPE ID", "show one record", command_records_get},
+    {"completion bash", "", "print a script that completes this command's words in bash",
+     command_completion_bash},
+    {"version", "", "print the version", version},
+    {NULL, NULL, NULL, NULL},
+};
+
+int cli_fail(const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)fputs("postern: ", stderr);
+    (void)vfprintf(stderr, format, args);
+    (void)fputc('\n', stderr);
+    va_end(args);
+    return CLI_FAILED;
+}
+
+int cli_usage(const struct cli *cli, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)fprintf(stderr, "postern %s: ", cli->command->name);
+    (void)vfprintf(stderr, format, args);
+    (void)fprintf(stderr, "\nusage: postern %s %s\n", cli->command->name, cli->command->usage);
+    va_end(args);
+    return CLI_USAGE;
+}
+
+static const struct cli_option *find_option(const struct cli_option *options, const char *name)
+{
+    for (; options && options->name; options++) {
+        if (strcmp(options->name, name) == 0)
+            return options;
+    }
+    return NULL;
+}
+
+static int take_option(struct cli *cli, const struct cli_option *option, int *i)
+{
+    if (option->flag) {
+        *option->flag = true;
+        return CLI_OK;
+    }
+    if (++*i >= cli->arg_count)
+        return cli_usage(cli, "%s needs a value", option->name);
+    *option->value = cli->args[*i];
+    return CLI_OK;
+}
+
+int cli_parse(struct cli *cli, const struct cli_option *options, struct cli_positional *positional)
+{
+    int count = 0, max = positional ? positional->max : 0;
+    for (int i = 0; i < cli->arg_count; i++) {
+        const char *word = cli->args[i];
+        const struct cli_option *option = find_option(options, word);
+        if (option) {
+            int status = take_option(cli, option, &i);
+            if (status != CLI_OK)
+                return status;
+        } else if (word[0] == '-' && word[1]) {
+            return cli_usage(cli, "unknown option %s", word);
+        } else if (count == max) {
+            return cli_usage(cli, "unexpected word %s", word);
+        } else {
+            positional->words[count++] = word;
+        }
+    }
+    for (; options && options->name; options++) {
+        if (options->required && !*options->value)
+            return cli_usage(cli, "%s is missing", options->name);
+    }
+    if (positional && count < positional->min)
+        return cli_usage(cli, "a word is missing");
+    if (positional)
+        positional->count = count;
+    return CLI_OK;
+}
+
+static void print_help(FILE *out)
+{
+    (void)fputs("usage: postern [--config FILE] [--admin FILE.pem] [--json] COMMAND\n\n", out);
+    for (const struct command *c = commands; c->name; c++) {
+        (void)fprintf(out, "  %s%s%s\n        %s\n", c->name, *c->usage ? " " : "", c->usage,
+                      c->help);
+    }
+    (void)fputs("\n--config FILE    default: POSTERN_CONFIG, else /etc/postern/postern.yaml\n"
+                "--admin FILE     an administrator's certificate; default: POSTERN_ADMIN\n"
+                "--json           one JSON object per line\n",
+                out);
+}
+
+/* How many words of `args` the row's name takes; 0 when it is not that command. */
+static int match(const struct command *c, int count, char **args)
+{
+    struct view rest = view_str(c->name), word;
+    int n = 0;
+    while (view_next(&rest, ' ', &word)) {
+        if (n == count || !view_eq_str(word, args[n]))
+            return 0;
+        n++;
+    }
+    return n;
+}
+
+static const char *from_env(const char *name, const char *otherwise)
+{
+    const char *value = getenv(name);
+    return value && *value ? value : otherwise;
+}
+
+/* The options before the command; gives the index of the first other word, or -1. */
+static int global_options(struct cli *cli, int argc, char **argv)
+{
+    int i = 1;
+    for (; i < argc && argv[i][0] == '-'; i++) {
+        const char *name = argv[i];
+        if (strcmp(name, "--json") == 0) {
+            cli->json = true;
+            continue;
+        }
+        bool is_config = strcmp(name, "--config") == 0;
+        if (!is_config && strcmp(name, "--admin") != 0)
+            break;
+        if (++i == argc) {
+            (void)cli_fail("%s needs a value", name);
+            return -1;
+        }
+        if (is_config)
+            cli->config_file = argv[i];
+        else
+            cli->admin_file = argv[i];
+    }
+    return i;
+}
+
+int cli_main(int argc, char **argv)
+{
+    struct cli cli = {
+        .config_file = from_env("POSTERN_CONFIG", "/etc/postern/postern.yaml"),
+        .admin_file = from_env("POSTERN_ADMIN", NULL),
+    };
+    int first = global_options(&cli, argc, argv);
+    if (first < 0)
+        return CLI_USAGE;
+    if (first == argc) {
+        print_help(stderr);
+        return CLI_USAGE;
+    }
+    const char *word = argv[first];
+    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+        print_help(stdout);
+        return CLI_OK;
+    }
+    if (strcmp(word, "--version") == 0)
+        return version(&cli);
+    for (const struct command *c = commands; c->name; c++) {
+        int words = match(c, argc - first, argv + first);
+        if (!words)
+            continue;
+        cli.command = c;
+        cli.args = argv + first + words;
+        cli.arg_count = argc - first - words;
+        return c->run(&cli);
+    }
+    (void)cli_fail("unknown command: %s (postern --help lists them)", word);
+    return CLI_USAGE;
+}
