@@ -1,0 +1,244 @@
+#!/bin/bash
+# Postern in containers: four services behind a balancer, a target and a provider to try them with.
+#
+#   deploy/compose.sh init                 keys, secrets and certificates in deploy/state
+#   deploy/compose.sh up [--build]         images where they are missing, start, wait until healthy
+#   deploy/compose.sh scale SERVICE=N...   proxy, authorize: while everything runs
+#   deploy/compose.sh ps|logs|exec ...     as docker compose has them
+#   deploy/compose.sh postern ...          the postern command with the administrator's certificate
+#   deploy/compose.sh down [-v]            stop; -v: forget sign-ins and the provider's data too
+#
+# A user CA of your own, of any type:
+#   mkdir -p deploy/state/authorize && ssh-keygen -N "" -f deploy/state/authorize/user_ca
+# before init; host keys in the same way as deploy/state/proxy/host_{ed25519,ecdsa,rsa}. init keeps
+# what is there, and a second init changes nothing.
+#
+# Variables: POSTERN_HTTPS_PORT (443) and POSTERN_SSH_PORT (2222), the balancer's published ports;
+# POSTERN_STATE_DIR and POSTERN_CONFIG_DIR, absolute; POSTERN_EDGE_SUBNET (172.30.0.0/24; then
+# proxy_protocol_trusted in postern.yaml must say the same); POSTERN_IMAGE, POSTERN_TAG;
+# COMPOSE_PROJECT_NAME (postern).
+set -euo pipefail
+umask 077
+
+deploy=$(cd "$(dirname "$0")" && pwd)
+export COMPOSE_PROJECT_NAME=${COMPOSE_PROJECT_NAME:-postern}
+export POSTERN_STATE_DIR=${POSTERN_STATE_DIR:-$deploy/state}
+export POSTERN_CONFIG_DIR=${POSTERN_CONFIG_DIR:-$deploy/config}
+state=$POSTERN_STATE_DIR
+image=${POSTERN_IMAGE:-postern} tag=${POSTERN_TAG:-latest}
+
+say() { echo "compose: $*"; }
+die() { echo "compose: $*" >&2; exit 1; }
+usage() { sed -n 's/^#   \(deploy\/compose.sh.*\)/\1/p' "$0" >&2; exit 2; }
+
+compose() {
+    if docker compose version >/dev/null 2>&1; then
+        docker compose --file "$deploy/compose.yaml" "$@"
+    else
+        docker-compose --file "$deploy/compose.yaml" "$@"
+    fi
+}
+
+image_name() { [ "$1" = postern ] && echo "$image:$tag" || echo "$image-$1:$tag"; }
+
+# images [--build]: those that are missing, or all.
+images() {
+    local target name
+    for target in postern lb sshd idp; do
+        name=$(image_name $target)
+        if [ "${1:-}" != --build ] && docker image inspect "$name" >/dev/null 2>&1; then
+            continue
+        fi
+        "$deploy/base-image.sh" trixie
+        say "building $name"
+        docker build --force-rm --quiet --file "$deploy/Dockerfile" --target $target --tag "$name" \
+            "$deploy/.." >"$state/build-$target.log" 2>&1 ||
+            { tail -n 40 "$state/build-$target.log" >&2; die "the image $name was not built"; }
+        say "$name is $(docker image inspect -f '{{.Size}}' "$name" | awk '{printf "%.0f", $1 / 1e6}') MB"
+    done
+}
+
+# Runs in a container, as root: the files belong to the users of the containers, whoever runs this
+# script. Nothing that is there is written again.
+make_state() {
+    docker run --rm --interactive --user 0 --network none --volume "$state:/state" \
+        --env "OWNER=$(id -u):$(id -g)" "$(image_name postern)" sh -s <<'STATE'
+set -eu
+umask 077
+cd /state
+mkdir -p ca users data databroker authorize authenticate proxy sshd idp
+t=$(mktemp -d)
+
+# put FILE FROM: a file of a service, unless it has it.
+put() { [ -e "$1" ] || cp "$2" "$1"; }
+
+if [ ! -e ca/ca.crt ]; then
+    postern keygen services --out "$t/services" >/dev/null
+    for service in databroker authorize authenticate proxy; do
+        put $service/$service.crt "$t/services/$service.crt"
+        put $service/$service.key "$t/services/$service.key"
+    done
+    put ca/ca.key "$t/services/ca.key"
+    cp "$t/services/ca.crt" ca/ca.crt
+fi
+for service in databroker authorize authenticate proxy; do put $service/ca.crt ca/ca.crt; done
+
+postern keygen secrets --out "$t/secrets" >/dev/null
+put authorize/shared_secret "$t/secrets/shared_secret"
+put authenticate/shared_secret authorize/shared_secret
+put authenticate/cookie_secret "$t/secrets/cookie_secret"
+
+postern keygen host-keys --out "$t/keys" >/dev/null
+for type in ed25519 ecdsa rsa; do put proxy/host_$type "$t/keys/host_$type"; done
+if [ ! -e proxy/tls.crt ]; then
+    postern keygen tls auth.example.test --out "$t/tls" >/dev/null
+    put proxy/tls.key "$t/tls/auth.example.test.key"
+    put proxy/tls.crt "$t/tls/auth.example.test.crt"
+fi
+
+[ -e authorize/user_ca ] || postern keygen user-ca --out authorize/user_ca >/dev/null
+# Made from the private half, so that the target trusts what signs.
+cat >"$t/ca.yaml" <<YAML
+shared_secret_file: /state/authorize/shared_secret
+authenticate_service_url: https://auth.example.test
+ssh_user_ca_key_file: /state/authorize/user_ca
+YAML
+chmod 400 authorize/user_ca
+postern --config "$t/ca.yaml" ca show >"$t/user_ca.pub" 2>"$t/err" || { cat "$t/err" >&2; exit 1; }
+rm -f sshd/user_ca.pub
+cp "$t/user_ca.pub" sshd/
+if [ ! -e sshd/host_ed25519 ]; then
+    postern keygen host-keys --out "$t/target" >/dev/null
+    cp "$t/target/host_ed25519" sshd/
+fi
+
+if [ ! -e idp/tls.crt ]; then
+    postern keygen tls idp.example.test --out "$t/tls" >/dev/null
+    put idp/tls.key "$t/tls/idp.example.test.key"
+    put idp/tls.crt "$t/tls/idp.example.test.crt"
+fi
+put authenticate/idp-ca.crt idp/tls.crt
+random() { head -c 24 /dev/urandom | base64 | tr '+/' 'xy'; }
+random >"$t/client"
+put authenticate/idp_client_secret "$t/client"
+put idp/client_secret authenticate/idp_client_secret
+[ -e idp/redirect_uri ] || echo https://auth.example.test/oauth2/callback >idp/redirect_uri
+for user in you guest; do [ -e users/$user ] || random >users/$user; done
+if [ ! -e idp/users.json ]; then
+    printf '[{"username":"you","name":"You","email":"you@example.test","groups":["ops"],"password":"%s"},\n' "$(cat users/you)" >"$t/users"
+    printf '{"username":"guest","name":"Guest","email":"guest@example.test","groups":["guests"],"password":"%s"}]\n' "$(cat users/guest)" >>"$t/users"
+    cp "$t/users" idp/users.json
+fi
+[ -e admin.pem ] || postern keygen admin compose --days 30 --services ca --out admin.pem >/dev/null
+cat proxy/tls.crt idp/tls.crt >tls-ca.pem
+chmod 644 tls-ca.pem
+
+# own DIR USER: 0400 files in a folder that only this user enters.
+own() {
+    find "$1" -type f -exec chmod 400 {} +
+    chown -R "$2" "$1"
+    chmod 500 "$1"
+}
+for service in databroker authorize authenticate proxy; do own $service 10001:10001; done
+own sshd 10002:10002
+own idp 10003:10003
+chown 10001:10001 data
+chmod 700 data
+chown -R "$OWNER" ca users admin.pem tls-ca.pem
+rm -rf "$t"
+STATE
+}
+
+init() {
+    mkdir -p "$state"
+    images
+    make_state
+    say "keys, secrets and certificates are in $state"
+    say "users you@example.test and guest@example.test have their passwords in $state/users"
+}
+
+# The counts that were asked for with scale, as options: a plain up would go back to one.
+scales() {
+    [ ! -f "$state/scale" ] || sed 's/^/--scale /' "$state/scale"
+}
+
+# Every container runs and, where it has a check, is healthy.
+wait_healthy() {
+    local deadline=$((SECONDS + 180)) id line bad
+    while :; do
+        bad=
+        for id in $(docker ps -aq --filter "label=com.docker.compose.project=$COMPOSE_PROJECT_NAME" \
+            --filter label=com.docker.compose.oneoff=False); do
+            # A container that is being removed is gone a moment later.
+            line=$(docker inspect -f '{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{else}}unchecked{{end}} {{.Name}}' "$id" 2>/dev/null) || continue
+            case $line in
+            'running healthy '* | 'running unchecked '*) ;;
+            *) bad="$bad$line"$'\n' ;;
+            esac
+        done
+        [ -n "$bad" ] || return 0
+        [ $SECONDS -lt $deadline ] || { printf %s "$bad" >&2; die "not healthy after 180 s; see deploy/compose.sh logs"; }
+        sleep 0.5
+    done
+}
+
+up() {
+    [ -e "$state/admin.pem" ] || init
+    images "${1:-}"
+    # shellcheck disable=SC2046
+    compose up --detach $(scales)
+    wait_healthy
+    compose ps
+    say "all are healthy: ssh -p ${POSTERN_SSH_PORT:-2222} developer@ssh-target@HOST, with this host's"
+    say "address for auth.example.test and idp.example.test in the browser's hosts file"
+}
+
+scale() {
+    local one service
+    [ $# -gt 0 ] || usage
+    for one; do
+        [[ $one =~ ^(proxy|authorize|authenticate)=[1-9][0-9]?$ ]] ||
+            die "scale takes proxy=N, authorize=N or authenticate=N, not $one"
+    done
+    touch "$state/scale"
+    for one; do
+        service=${one%%=*}
+        { grep -v "^$service=" "$state/scale" || true; echo "$one"; } >"$state/scale.new"
+        mv "$state/scale.new" "$state/scale"
+    done
+    # shellcheck disable=SC2046
+    compose up --detach --no-recreate --no-build $(scales)
+    wait_healthy
+    say "running: $(tr '\n' ' ' <"$state/scale")"
+}
+
+down() {
+    compose down "$@"
+    case " $* " in
+    *' -v '* | *' --volumes '*)
+        docker run --rm --user 0 --network none --volume "$state/data:/data" "$(image_name postern)" \
+            find /data -mindepth 1 -delete
+        ;;
+    esac
+}
+
+admin() {
+    local network=${COMPOSE_PROJECT_NAME}_control
+    docker run --rm --interactive --read-only --cap-drop ALL --security-opt no-new-privileges \
+        --user "$(id -u):$(id -g)" --network "$network" --volume "$POSTERN_CONFIG_DIR:/etc/postern:ro" \
+        --volume "$state/admin.pem:/run/postern/admin.pem:ro" --volume "$state/ca/ca.crt:/run/postern/ca.crt:ro" \
+        "$(image_name postern)" postern --config /etc/postern/postern.yaml --admin /run/postern/admin.pem "$@"
+}
+
+[ $# -gt 0 ] || usage
+command=$1
+shift
+case $command in
+init) init ;;
+up) up "$@" ;;
+scale) scale "$@" ;;
+ps | logs | exec) compose "$command" "$@" ;;
+down) down "$@" ;;
+postern) admin "$@" ;;
+*) usage ;;
+esac
