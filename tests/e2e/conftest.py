@@ -1,0 +1,52 @@
+"""Fixtures of the end-to-end tests: real daemons, real peers, real time."""
+import pathlib
+import sys
+
+import pytest
+
+from stack import Stack
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
+from snippets import read as read_snippets  # noqa: E402
+
+
+@pytest.fixture(scope="module")
+def stack(tmp_path_factory):
+    """One installation for a module whose tests do not disturb each other."""
+    with Stack(tmp_path_factory.mktemp("stack")) as s:
+        yield s
+
+
+@pytest.fixture
+def new_stack(tmp_path):
+    """Makes installations of the test's own: new_stack(cookie_expire="20s")."""
+    stacks = []
+
+    def make(**kwargs):
+        s = Stack(tmp_path / f"stack{len(stacks)}", **kwargs)
+        stacks.append(s)
+        s.__enter__()
+        return s
+
+    yield make
+    for s in stacks:
+        s.__exit__(None, None, None)
+
+
+@pytest.fixture(scope="module")
+def release_stack(tmp_path_factory):
+    """The release build, for what is large."""
+    with Stack(tmp_path_factory.mktemp("release"), build="release") as s:
+        yield s
+
+
+@pytest.fixture
+def snippets(request):
+    """snippets("docs/x.md") are the blocks of that document that name the running test."""
+    name = getattr(request.node, "originalname", request.node.name)
+
+    def take(document):
+        found = [s.text for s in read_snippets(document) if s.test == name]
+        assert found, f"{document} has no block with test={name}"
+        return found
+    return take
