@@ -23,7 +23,7 @@
 #include "authorize/live/live.h"
 #include "authorize/live/state_version.h"
 #include "authorize/requests.h"
-#include "authorize/snapshot.h"
+#include "authorize/snapshot/snapshot.h"
 #include "authorize/state.h"
 #include "common/base/slots.h"
 #include "common/crypto/rng.h"

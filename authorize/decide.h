@@ -6,7 +6,7 @@
 #define AUTHORIZE_DECIDE_H
 
 #include "authorize/offered_key.h"
-#include "authorize/snapshot.h"
+#include "authorize/snapshot/snapshot.h"
 #include "authorize/state.h"
 
 /* Everything that a worker said about a connection; borrowed. */

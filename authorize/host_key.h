@@ -5,7 +5,7 @@
 #ifndef AUTHORIZE_HOST_KEY_H
 #define AUTHORIZE_HOST_KEY_H
 
-#include "authorize/snapshot.h"
+#include "authorize/snapshot/snapshot.h"
 #include "authorize/state.h"
 
 enum host_key_verdict {

@@ -3,6 +3,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "authorize/snapshot/snapshot.h"
 #include "cli/command.h"
 #include "cli/files.h"
 #include "common/base/check.h"
@@ -13,6 +14,14 @@
 static const enum config_service daemons[] = {CONFIG_AUTHENTICATE, CONFIG_AUTHORIZE, CONFIG_PROXY,
                                               CONFIG_DATABROKER};
 
+/* What only authorize makes of the file: its policies, keys and known hosts. */
+static bool check_policies(const struct config *config, struct diag *d)
+{
+    struct snapshot *snapshot = snapshot_new(config, d);
+    snapshot_unref(snapshot);
+    return snapshot != NULL;
+}
+
 /* Each daemon's own view of the file; what several say is printed once. */
 int command_config_check(struct cli *cli)
 {
@@ -20,11 +29,15 @@ int command_config_check(struct cli *cli)
     if (status != CLI_OK)
         return status;
     AUTO(diag_fini) struct diag all = {0};
+    AUTO(buf_fini) struct buf url;
+    buf_init(&url, 4096);
     bool ok = true;
     for (size_t i = 0; i < ARRAY_LEN(daemons); i++) {
         AUTO(diag_fini) struct diag diag = {0};
         struct config *config = NULL;
         ok = config_file_load(cli->config_file, daemons[i], &diag, &config) == OK && ok;
+        if (config && daemons[i] == CONFIG_AUTHORIZE)
+            ok = check_policies(config, &diag) && ok;
         for (size_t k = 0; k < diag.count; k++) {
             bool known = false;
             for (size_t n = 0; n < all.count && !known; n++)
@@ -36,15 +49,15 @@ int command_config_check(struct cli *cli)
             else
                 diag_error(&all, (struct diag_place){0}, NULL, "%s", diag.items[k].text);
         }
-        AUTO(buf_fini) struct buf url;
-        buf_init(&url, 4096);
-        if (config && daemons[i] == CONFIG_AUTHENTICATE && config_callback_url(config, &url) == OK)
-            printf("callback for the identity provider: %.*s\n", VIEW_FMT(buf_view(&url)));
+        if (config && daemons[i] == CONFIG_AUTHENTICATE)
+            IGNORE(config_callback_url(config, &url), "not shown when it is too long");
         config_unref(config);
     }
     config_file_print(&all, STDERR_FILENO);
     if (!ok)
         return cli_fail("%s is not valid", cli->config_file);
+    if (url.len)
+        printf("callback for the identity provider: %.*s\n", VIEW_FMT(buf_view(&url)));
     printf("configuration ok\n");
     return CLI_OK;
 }

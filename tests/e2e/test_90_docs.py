@@ -170,10 +170,10 @@ def test_migration(fresh, snippets):
     fresh.names = {"/etc/pomerium": str(pomerium), "/var/lib/postern": str(fresh.path / "empty")}
     (fresh.path / "empty/databroker").mkdir(parents=True)
     shutil.copytree(fresh.stack.folder / "keys", pomerium)
-    config, check, diff, after, policy, last = snippets("docs/migration.md")
+    config, check, diff, after, last = snippets("docs/migration.md")
     (fresh.path / "pomerium.yaml").write_text(fresh.named(config))
     (fresh.path / "change.diff").write_text(fresh.named(diff))
-    for block in (check, after, policy, last):
+    for block in (check, after, last):
         fresh.transcript(block)
 
 

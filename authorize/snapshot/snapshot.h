@@ -3,11 +3,11 @@
  * changes, is swapped as a whole at a reload and is counted, since signing on another thread may
  * outlast a reload. Counting is the loop thread's.
  */
-#ifndef AUTHORIZE_SNAPSHOT_H
-#define AUTHORIZE_SNAPSHOT_H
+#ifndef AUTHORIZE_SNAPSHOT_SNAPSHOT_H
+#define AUTHORIZE_SNAPSHOT_SNAPSHOT_H
 
-#include "authorize/known_hosts.h"
 #include "authorize/policy/policy.h"
+#include "authorize/snapshot/known_hosts.h"
 #include "common/base/diag.h"
 #include "common/base/map.h"
 #include "common/config/config.h"

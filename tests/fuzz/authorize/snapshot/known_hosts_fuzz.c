@@ -1,7 +1,7 @@
 /* A known_hosts file: parsed, then asked for a host and its keys. */
 #include <stdint.h>
 
-#include "authorize/known_hosts.h"
+#include "authorize/snapshot/known_hosts.h"
 #include "common/base/check.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

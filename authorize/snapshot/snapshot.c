@@ -1,4 +1,4 @@
-#include "authorize/snapshot.h"
+#include "authorize/snapshot/snapshot.h"
 
 #include "common/base/check.h"
 #include "common/base/mem.h"

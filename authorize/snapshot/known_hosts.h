@@ -2,8 +2,8 @@
  * OpenSSH known_hosts files (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"): which keys and authorities
  * are known for a target. Hashed names are not understood and warned about.
  */
-#ifndef AUTHORIZE_KNOWN_HOSTS_H
-#define AUTHORIZE_KNOWN_HOSTS_H
+#ifndef AUTHORIZE_SNAPSHOT_KNOWN_HOSTS_H
+#define AUTHORIZE_SNAPSHOT_KNOWN_HOSTS_H
 
 #include "common/base/diag.h"
 #include "common/crypto/key.h"

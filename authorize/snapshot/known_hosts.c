@@ -1,4 +1,4 @@
-#include "authorize/known_hosts.h"
+#include "authorize/snapshot/known_hosts.h"
 
 #include "common/base/mem.h"
 #include "common/base/text.h"
