@@ -1,9 +1,7 @@
 #include "authenticate/rate.h"
 
+#include "common/base/ip.h"
 #include "common/base/mem.h"
-#include "common/io/address.h"
-
-enum { NETWORK_LEN = 8 };
 
 struct entry {
     uint64_t level_ms; /* how much of burst * refill_ms is used, as of at_ms */
@@ -51,11 +49,12 @@ bool rate_take(struct rate *r, struct view key, uint64_t now_ms)
 
 struct view rate_address_key(const char *address, uint8_t buffer[RATE_ADDRESS_KEY])
 {
-    struct address a;
-    if (address_parse_ip(view_str(address), &a) != OK)
+    struct ip ip;
+    if (ip_parse_zoned(view_str(address), &ip) != OK)
         return view_str(address);
-    memcpy(buffer, a.ip, sizeof a.ip);
-    return view_of(buffer, a.family == ADDRESS_V6 ? NETWORK_LEN : 4);
+    struct view source = ip_source(&ip);
+    memcpy(buffer, source.ptr, source.len);
+    return view_of(buffer, source.len);
 }
 
 void rate_forgive(struct rate *r, struct view key)

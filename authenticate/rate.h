@@ -23,9 +23,8 @@ void rate_fini(struct rate *r);
 bool rate_take(struct rate *r, struct view key, uint64_t now_ms);
 
 /*
- * What stands for the one who is at `address` ("192.0.2.1", "2001:db8::1"): of an IPv6 address the
- * first 64 bits, since whoever has one has as many of the others as he likes. Views into `buffer`
- * or `address`.
+ * What stands for the one who is at `address` ("192.0.2.1", "2001:db8::1"): ip_source of it.
+ * Views into `buffer` or `address`.
  */
 enum { RATE_ADDRESS_KEY = 16 };
 struct view rate_address_key(const char *address, uint8_t buffer[RATE_ADDRESS_KEY]);

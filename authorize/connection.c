@@ -309,7 +309,8 @@ static const char *cut_cause(const struct authorize *a, const struct connection 
         [WHY_ROUTE_UNKNOWN] = "route",  [WHY_KEY_RULED_OUT] = "policy",
         [WHY_NOT_BOUND] = "binding",    [WHY_BINDING_EXPIRED] = "expired",
         [WHY_SESSION_GONE] = "session", [WHY_SESSION_EXPIRED] = "expired",
-        [WHY_USER_GONE] = "user",       [WHY_POLICY] = "policy",
+        [WHY_USER_GONE] = "user",       [WHY_SOURCE_UNREADABLE] = "policy",
+        [WHY_POLICY] = "policy",
     };
     if (d->user && c->user_id && *c->user_id && strcmp(c->user_id, d->user->id) != 0)
         return "user";

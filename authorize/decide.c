@@ -29,16 +29,16 @@ static enum decision_why resolve(const struct state *state, const char *key, uin
     return WHY_ALLOWED;
 }
 
-static struct facts facts_of(const struct state *state, const struct ask *ask, uint64_t now_ms,
-                             const struct decision *who)
+static struct facts facts_of(const struct state *state, const struct ask *ask,
+                             const struct ip *source, uint64_t now_ms, const struct decision *who)
 {
     struct facts f = {
         .login = view_str(ask->login),
         .key = buf_view(&ask->key->blob),
         .certificate = ask->key->is_certificate ? &ask->key->facts : NULL,
+        .source = *source,
         .now_s = now_ms / 1000,
     };
-    IGNORE(ip_parse(view_str(ask->source), &f.source), "no address is in no network");
     if (!who->session)
         return f;
     const struct directory_user *dir = state_directory(state, who->user->id);
@@ -72,7 +72,13 @@ static void decide_on_route(const struct state *state, const struct ask *ask, ui
                             enum decision_why who, struct decision *out)
 {
     const struct policy *policy = out->route->policy;
-    struct facts f = facts_of(state, ask, now_ms, out);
+    struct ip source;
+    /* An address that cannot be read is in no network: a rule that denies one would not hit. */
+    if (ip_parse_zoned(view_str(ask->source), &source) != OK) {
+        set(out, DECISION_DENY, WHY_SOURCE_UNREADABLE);
+        return;
+    }
+    struct facts f = facts_of(state, ask, &source, now_ms, out);
     out->verdict = policy_evaluate(policy, &f);
     out->evaluated = true;
     if (policy_rules_out_key(policy, &f)) {
@@ -139,6 +145,7 @@ static const enum message cut_messages[] = {
     [WHY_SESSION_GONE] = MESSAGE_CUT_SESSION_ENDED,
     [WHY_SESSION_EXPIRED] = MESSAGE_CUT_SESSION_EXPIRED,
     [WHY_USER_GONE] = MESSAGE_CUT_USER_GONE,
+    [WHY_SOURCE_UNREADABLE] = MESSAGE_CUT_POLICY,
     [WHY_POLICY] = MESSAGE_CUT_POLICY,
 };
 
@@ -170,6 +177,7 @@ const char *decision_why_name(enum decision_why why)
         [WHY_SESSION_GONE] = "session-ended",
         [WHY_SESSION_EXPIRED] = "session-expired",
         [WHY_USER_GONE] = "user-gone",
+        [WHY_SOURCE_UNREADABLE] = "source-unreadable",
         [WHY_POLICY] = "policy",
     };
     return names[why];

@@ -35,6 +35,7 @@ enum decision_why {
     WHY_SESSION_GONE,
     WHY_SESSION_EXPIRED,
     WHY_USER_GONE,
+    WHY_SOURCE_UNREADABLE,
     WHY_POLICY,
 };
 

@@ -295,18 +295,20 @@ static void on_end(void *ctx, enum err why)
 }
 
 /*
- * Room for a newcomer: the oldest connection without a request, of the newcomer's address when
- * that has many, else of any.
+ * Room for a newcomer: the oldest connection without a request, of the newcomer's source when that
+ * has many, else of any.
  */
 static void shed(struct front *f, const struct address *peer)
 {
     struct front_conn *own = NULL;
     struct front_conn *any = NULL;
     size_t owned = 0;
+    struct ip newcomer = address_to_ip(peer);
     for (struct front_conn *c = f->last; c; c = c->previous) {
         if (!c->link.stream || c->exchange.active)
             continue;
-        bool same = address_eq_ip(&c->peer, peer);
+        struct ip ip = address_to_ip(&c->peer);
+        bool same = view_eq(ip_source(&ip), ip_source(&newcomer));
         owned += same;
         if (same && !own)
             own = c;

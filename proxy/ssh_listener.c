@@ -63,14 +63,14 @@ void ssh_listener_accept(void *ctx, int fd, const struct address *peer)
                                          .full = s->config->ssh_max_startups_full};
     uint32_t random;
     rng_fill(&s->rng, (uint8_t *)&random, sizeof random);
+    struct ip source = address_to_ip(peer);
     struct ssh_startup *victim = NULL;
     if (s->is_tight) {
         /* Above 90 % of the budget nothing new, and those who proved nothing go first. */
         victim = ssh_startups_oldest(&s->startups);
         metrics_add(METRIC_SSH_CONNECTIONS, 1, "memory");
         refuse(fd, peer, "memory is short");
-    } else if (!ssh_startups_admit(&s->startups, &limits, view_of(peer->ip, sizeof peer->ip),
-                                   random, &victim)) {
+    } else if (!ssh_startups_admit(&s->startups, &limits, ip_source(&source), random, &victim)) {
         metrics_add(METRIC_SSH_CONNECTIONS, 1, "startups");
         refuse(fd, peer, "ssh_max_startups");
     } else {

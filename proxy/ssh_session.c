@@ -62,7 +62,8 @@ struct ssh_session *ssh_session_new(struct ssh_service *service, int fd, const s
         s->host_keys[i] = view_of(s->config->host_keys[i].blob, s->config->host_keys[i].len);
     timer_init(&s->timer, service->loop, on_timer, s);
     decide_link_open(service->decide, &s->link, s->id, &ssh_auth_decide_events, s);
-    ssh_startups_add(&service->startups, &s->startup, view_of(peer->ip, sizeof peer->ip), s);
+    struct ip source = address_to_ip(peer);
+    ssh_startups_add(&service->startups, &s->startup, ip_source(&source), s);
     ssh_leg_open(&s->down, service->loop, fd, new_transport(s), on_turn, s);
     return s;
 }

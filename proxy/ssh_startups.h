@@ -1,6 +1,6 @@
 /*
- * Who may come in: connections that have not proved a key are counted per source address against
- * ssh_max_startups, connections that wait for a browser against caps of their own. Pure.
+ * Who may come in: connections that have not proved a key are counted per source (ip_source)
+ * against ssh_max_startups, connections that wait for a browser against caps of their own. Pure.
  *
  * start:rate:full (contracts.md §6). Below `start` everybody comes in. From there on a newcomer of
  * the source that holds most of the unproved connections is refused with a probability that grows
@@ -19,7 +19,7 @@
 
 enum {
     SSH_WAITING_MAX = 1000,      /* connections waiting for a browser, per process */
-    SSH_WAITING_SOURCE_MAX = 20, /* …and per source address */
+    SSH_WAITING_SOURCE_MAX = 20, /* …and per source */
 };
 
 struct ssh_startups_limits {
@@ -49,7 +49,7 @@ struct ssh_startups {
 void ssh_startups_fini(struct ssh_startups *s);
 
 /*
- * May somebody from `source` (address bytes) come in? `random` is uniform. *out_shed (NULL: nobody)
+ * May somebody from `source` (bytes) come in? `random` is uniform. *out_shed (NULL: nobody)
  * has to be closed for him.
  */
 bool ssh_startups_admit(const struct ssh_startups *s, const struct ssh_startups_limits *limits,

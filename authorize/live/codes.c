@@ -1,11 +1,24 @@
 #include "authorize/live/codes.h"
 
 #include "common/base/check.h"
+#include "common/base/ip.h"
 #include "common/base/mem.h"
 
 struct source {
     size_t count;
 };
+
+/* What `address` is counted as; a view into it or into `ip`. */
+static struct view source_key(struct view address, struct ip *ip)
+{
+    return ip_parse_zoned(address, ip) == OK ? ip_source(ip) : address;
+}
+
+static bool is_of(const struct code *code, struct view key)
+{
+    struct ip ip;
+    return view_eq(source_key(view_str(code->source), &ip), key);
+}
 
 void codes_fini(struct codes *c)
 {
@@ -24,7 +37,7 @@ static struct code *find_victim(const struct codes *c, struct view source, bool 
         struct code *code = i.value;
         if (code->waiting || code->writing)
             continue;
-        if (!any_source && !view_eq_str(source, code->source))
+        if (!any_source && !is_of(code, source))
             continue;
         if (!victim || code->created_ms < victim->created_ms)
             victim = code;
@@ -34,14 +47,16 @@ static struct code *find_victim(const struct codes *c, struct view source, bool 
 
 enum err codes_room(const struct codes *c, struct view source, struct code **out_victim)
 {
-    const struct source *s = map_get(&c->sources, source);
+    struct ip ip;
+    struct view key = source_key(source, &ip);
+    const struct source *s = map_get(&c->sources, key);
     *out_victim = NULL;
     if (s && s->count >= CODES_PER_SOURCE_MAX) {
-        *out_victim = find_victim(c, source, false);
+        *out_victim = find_victim(c, key, false);
         return ERR_LIMIT;
     }
     if (map_count(&c->by_text) >= CODES_MAX) {
-        *out_victim = find_victim(c, source, true);
+        *out_victim = find_victim(c, key, true);
         return ERR_BUSY;
     }
     return OK;
@@ -62,10 +77,12 @@ struct code *codes_add(struct codes *c, const struct code_spec *spec)
     if (!map_get(&c->by_binding, view_str(code->binding)))
         map_put(&c->by_binding, view_str(code->binding), code);
     heap_set(&c->expiry, &code->expiry, code->expires_ms);
-    struct source *s = map_get(&c->sources, view_str(code->source));
+    struct ip ip;
+    struct view key = source_key(view_str(code->source), &ip);
+    struct source *s = map_get(&c->sources, key);
     if (!s) {
         s = mem_zalloc(sizeof *s);
-        map_put(&c->sources, view_str(code->source), s);
+        map_put(&c->sources, key, s);
     }
     s->count++;
     return code;
@@ -84,9 +101,11 @@ void codes_remove(struct codes *c, struct code *code)
     codes_settle(c, code);
     map_remove(&c->by_text, view_str(code->text));
     heap_remove(&c->expiry, &code->expiry);
-    struct source *s = map_get(&c->sources, view_str(code->source));
+    struct ip ip;
+    struct view key = source_key(view_str(code->source), &ip);
+    struct source *s = map_get(&c->sources, key);
     if (--s->count == 0) {
-        map_remove(&c->sources, view_str(code->source));
+        map_remove(&c->sources, key);
         mem_free(s);
     }
     map_fini(&code->mine);

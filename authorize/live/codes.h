@@ -1,7 +1,7 @@
 /*
  * Sign-in codes that this replica has shown: one per key for newcomers, with caps per source
- * address and in total. A code that nobody waits on any more keeps its link alive until a newcomer
- * needs its place.
+ * (ip_source of the address) and in total. A code that nobody waits on any more keeps its link
+ * alive until a newcomer needs its place.
  */
 #ifndef AUTHORIZE_LIVE_CODES_H
 #define AUTHORIZE_LIVE_CODES_H

@@ -5,6 +5,8 @@
 #include "common/base/check.h"
 #include "common/base/text.h"
 
+enum { SOURCE_NETWORK_LEN = 8 };
+
 static const uint8_t mapped_prefix[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
 struct ip ip_of_bytes(struct view bytes)
@@ -34,6 +36,22 @@ enum err ip_parse(struct view text, struct ip *out)
     else
         return ERR_SYNTAX;
     return OK;
+}
+
+enum err ip_parse_zoned(struct view text, struct ip *out)
+{
+    struct ip ip;
+    ptrdiff_t percent = view_find(text, '%');
+    TRY(ip_parse(percent < 0 ? text : view_take(text, (size_t)percent), &ip));
+    if (percent >= 0 && (ip.len != 16 || (size_t)percent + 1 == text.len))
+        return ERR_SYNTAX;
+    *out = ip;
+    return OK;
+}
+
+struct view ip_source(const struct ip *address)
+{
+    return view_of(address->bytes, address->len == 16 ? SOURCE_NETWORK_LEN : address->len);
 }
 
 enum err ip_net_parse(struct view text, struct ip_net *out)

@@ -22,6 +22,18 @@ struct ip ip_of_bytes(struct view bytes);
 /* Textual address without port, zone or brackets. ERR_SYNTAX. */
 enum err ip_parse(struct view text, struct ip *out);
 
+/*
+ * As ip_parse; a zone ("fe80::1%2") is left out, since which link an address is on is no part of
+ * what networks name.
+ */
+enum err ip_parse_zoned(struct view text, struct ip *out);
+
+/*
+ * Whom `address` stands for where tries are counted: an IPv4 address itself, of an IPv6 one the
+ * first 64 bits, since whoever has one has as many of the others as he likes. A view into it.
+ */
+struct view ip_source(const struct ip *address);
+
 /* "ADDRESS" or "ADDRESS/BITS"; bits behind the prefix are ignored. ERR_SYNTAX. */
 enum err ip_net_parse(struct view text, struct ip_net *out);
 

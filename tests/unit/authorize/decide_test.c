@@ -296,6 +296,58 @@ static void test_new_picture(void **state)
     teardown(&f);
 }
 
+static struct decision ask_from(struct fixture *f, const char *source)
+{
+    struct decision d;
+    struct ask a = {.login = "dev", .route = "placed", .source = source, .key = &f->key};
+    decide(f->snapshot, &f->state, &a, 1000, &d);
+    return d;
+}
+
+/* A rule that denies an address is dodged by no way to write it. */
+static void test_source(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *source;
+        enum decision_kind kind;
+        enum decision_why why;
+    } rows[] = {
+        {"198.51.100.7", DECISION_ALLOW, WHY_ALLOWED},
+        {"2001:db8::7", DECISION_ALLOW, WHY_ALLOWED},
+        {"fe81::1%2", DECISION_ALLOW, WHY_ALLOWED},
+        {"192.0.2.7", DECISION_DENY, WHY_POLICY},
+        {"::ffff:192.0.2.7", DECISION_DENY, WHY_POLICY},
+        {"2001:db8:bad::7", DECISION_DENY, WHY_POLICY},
+        {"2001:0DB8:0bad:0:0::7", DECISION_DENY, WHY_POLICY},
+        {"fe80::1", DECISION_DENY, WHY_POLICY},
+        {"fe80::1%2", DECISION_DENY, WHY_POLICY},
+        {"fe80::1%eth0", DECISION_DENY, WHY_POLICY},
+        {"unknown", DECISION_DENY, WHY_SOURCE_UNREADABLE},
+        {"", DECISION_DENY, WHY_SOURCE_UNREADABLE},
+        {"192.0.2.7:22", DECISION_DENY, WHY_SOURCE_UNREADABLE},
+        {"[fe80::1]", DECISION_DENY, WHY_SOURCE_UNREADABLE},
+        {"fe80::1%", DECISION_DENY, WHY_SOURCE_UNREADABLE},
+        {"192.0.2.7, 198.51.100.7", DECISION_DENY, WHY_SOURCE_UNREADABLE},
+    };
+    struct fixture f;
+    setup(&f, SHARED "routes:\n"
+                     "  - from: ssh://placed\n"
+                     "    to: ssh://127.0.0.1:2022\n"
+                     "    policy:\n"
+                     "      - allow: {and: [email: ann@example.test]}\n"
+                     "      - deny: {or: [source_ip: [192.0.2.0/24, '2001:db8:bad::/48', "
+                     "'fe80::/64']]}\n");
+    sign_in(&f, "ann@example.test");
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct decision d = ask_from(&f, rows[i].source);
+        if (d.kind != rows[i].kind || d.why != rows[i].why)
+            fail_msg("%s: %s because of %s", rows[i].source, decision_kind_name(d.kind),
+                     decision_why_name(d.why));
+    }
+    teardown(&f);
+}
+
 static void test_sentences(void **state)
 {
     (void)state;
@@ -324,6 +376,7 @@ int main(void)
         cmocka_unit_test(test_not_signed_in), cmocka_unit_test(test_reveal_to_anyone),
         cmocka_unit_test(test_directory),     cmocka_unit_test(test_ruled_out_key),
         cmocka_unit_test(test_new_picture),   cmocka_unit_test(test_sentences),
+        cmocka_unit_test(test_source),
     };
     return RUN(tests);
 }

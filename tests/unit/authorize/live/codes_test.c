@@ -65,6 +65,27 @@ static void test_cap_per_source(void **state)
     codes_fini(&c);
 }
 
+/* Whoever has one IPv6 address has 2^64 of them. */
+static void test_cap_per_network(void **state)
+{
+    (void)state;
+    struct codes c = {0};
+    struct code *victim;
+    for (size_t i = 0; i < CODES_PER_SOURCE_MAX; i++) {
+        AUTO_FREE char *text = mem_printf("c%zu", i);
+        AUTO_FREE char *source = mem_printf("2001:db8::%zx%s", i, i % 2 ? "" : "%3");
+        CHECK_OK(codes_room(&c, view_str(source), &victim));
+        add(&c, text, source, 100 + i)->waiting = i != 7;
+    }
+    CHECK_OK(codes_room(&c, VIEW("2001:db8:0:1::1"), &victim));
+    CHECK_ERR(codes_room(&c, VIEW("2001:db8::ffff:1"), &victim), ERR_LIMIT);
+    CHECK_VIEW_STR(view_str(victim->text), "c7");
+    codes_remove(&c, victim);
+    CHECK_OK(codes_room(&c, VIEW("2001:db8::ffff:1"), &victim));
+    codes_fini(&c);
+    assert_int_equal(map_count(&c.sources), 0);
+}
+
 static void test_cap_in_total(void **state)
 {
     (void)state;
@@ -89,6 +110,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find),
         cmocka_unit_test(test_cap_per_source),
+        cmocka_unit_test(test_cap_per_network),
         cmocka_unit_test(test_cap_in_total),
     };
     return RUN(tests);

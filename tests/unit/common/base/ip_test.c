@@ -55,12 +55,49 @@ static void test_no_address(void **state)
     assert_false(ip_net_has(&net, &none));
 }
 
+static void test_zones(void **state)
+{
+    (void)state;
+    struct ip with;
+    struct ip without;
+    CHECK_OK(ip_parse_zoned(VIEW("fe80::1%2"), &with));
+    CHECK_OK(ip_parse_zoned(VIEW("fe80::1"), &without));
+    assert_memory_equal(&with, &without, sizeof with);
+    CHECK_OK(ip_parse_zoned(VIEW("fe80::1%eth0"), &with));
+    CHECK_OK(ip_parse_zoned(VIEW("192.0.2.7"), &with));
+    static const char *const bad[] = {"192.0.2.7%1", "fe80::1%", "%1",
+                                      "unknown",     "",         "::ffff:192.0.2.7%1"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++)
+        CHECK_ERR(ip_parse_zoned(view_str(bad[i]), &with), ERR_SYNTAX);
+}
+
+static bool same_source(const char *a, const char *b)
+{
+    struct ip x;
+    struct ip y;
+    CHECK_OK(ip_parse(view_str(a), &x));
+    CHECK_OK(ip_parse(view_str(b), &y));
+    return view_eq(ip_source(&x), ip_source(&y));
+}
+
+static void test_sources(void **state)
+{
+    (void)state;
+    assert_true(same_source("2001:db8:0:1::1", "2001:db8:0:1:ffff::1"));
+    assert_false(same_source("2001:db8:0:1::1", "2001:db8:0:2::1"));
+    assert_true(same_source("192.0.2.1", "::ffff:192.0.2.1"));
+    assert_false(same_source("192.0.2.1", "192.0.2.2"));
+    /* The bytes of the one are the beginning of the other. */
+    assert_false(same_source("192.0.2.1", "c000:201::"));
+    assert_int_equal(ip_source(&(struct ip){0}).len, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_networks),
-        cmocka_unit_test(test_malformed),
-        cmocka_unit_test(test_no_address),
+        cmocka_unit_test(test_networks),   cmocka_unit_test(test_malformed),
+        cmocka_unit_test(test_no_address), cmocka_unit_test(test_zones),
+        cmocka_unit_test(test_sources),
     };
     return RUN(tests);
 }
