@@ -16,6 +16,10 @@ enum decide_phase {
     DECIDE_UP,
 };
 
+enum {
+    DECIDE_TRIALS = 4, /* replicas that are asked at the same time while none is in use */
+};
+
 /* A stream to one replica. */
 struct decide_leg {
     struct decide *decide;
@@ -35,14 +39,17 @@ struct decide {
     const struct worker_config *config;
     struct replicas *replicas;
     struct probes *probes;
-    struct decide_leg *main;
-    struct decide_leg *candidate; /* being asked whether we may move there */
-    struct decide_leg *leaving;   /* half-closed */
-    struct rpc_stream *stream;    /* of `main`, as the next */
-    enum decide_phase phase;
+    struct decide_leg *main;                  /* UP; NULL while there is none */
+    struct decide_leg *candidate;             /* being asked whether we may move there */
+    struct decide_leg *leaving;               /* half-closed */
+    struct decide_leg *trials[DECIDE_TRIALS]; /* without a main: the first that is ready is it */
+    struct rpc_stream *stream;                /* of `main`, as the next */
+    enum decide_phase phase;                  /* UP or DOWN */
     struct timer timer;
-    uint64_t streams; /* workers that its authorize serves; 0 = it has not said */
-    uint64_t ask_at;  /* when another replica may be asked */
+    uint64_t streams;  /* workers that its authorize serves; 0 = it has not said */
+    uint64_t ask_at;   /* when another replica may be asked */
+    uint64_t trial_at; /* when a further trial may begin */
+    uint64_t ticked_at;
     uint64_t beat_at; /* of the next heartbeat */
     uint64_t lost_at; /* not UP: since when */
     bool is_warned;

@@ -1,6 +1,9 @@
 /*
  * The streams under decide.c: one to the replica in use, kept up, and moved.
  *
+ * Without one, replicas are tried side by side: a process that is stopped accepts connections and
+ * says nothing, and the time that finding this out takes is time in which nobody can log in.
+ *
  * Spreading: a heartbeat of authorize says how many workers it serves. Where that is two or more, a
  * worker now and then opens a stream to another replica and says that number in its Hello; the
  * other replica takes it only if it serves at least two fewer, and counts it from then on. So the
@@ -11,6 +14,7 @@
  * stream takes over when it is ready; the old one is half-closed and ends in order, so that the
  * old replica forgets its connections as moved, not as closed.
  */
+#include "common/base/check.h"
 #include "common/base/mem.h"
 #include "common/base/messages.h"
 #include "common/daemon/log.h"
@@ -22,6 +26,9 @@ enum {
     DECIDE_FOUND_MS = 1000,  /* a new address is asked within this */
     DECIDE_ASK_MS = 3000,    /* else: between two questions, and up to as much again */
     DECIDE_SETTLE_MS = 5000, /* the same, after a move */
+    DECIDE_TRIAL_MS = 300,   /* a trial that is not ready by then gets company */
+    DECIDE_GREET_MS = 8000,  /* and this long to be, since it holds nobody up */
+    DECIDE_LATE_MS = 1000,   /* a tick that is later than that was held up here */
 };
 
 static void open_leg(struct decide *d, const char *address, uint64_t leaving,
@@ -68,17 +75,30 @@ static void fail(struct decide *d, const struct decide_leg *leg)
     replicas_hurry(d->replicas);
 }
 
+static void close_trials(struct decide *d)
+{
+    for (size_t i = 0; i < DECIDE_TRIALS; i++)
+        close_leg(&d->trials[i]);
+}
+
+/* `leg` is a trial that is over or has become something else. */
+static void forget_trial(struct decide *d, const struct decide_leg *leg)
+{
+    for (size_t i = 0; i < DECIDE_TRIALS; i++) {
+        if (d->trials[i] == leg)
+            d->trials[i] = NULL;
+    }
+}
+
 static void lose(struct decide *d, const char *why)
 {
-    bool was_up = d->phase == DECIDE_UP;
-    if (was_up) {
-        d->lost_at = d->main->heard_at;
-        log_warn("authorize lost", LOG_STR("address", d->main->address), LOG_STR("reason", why));
-    } else {
-        log_debug("authorize not reached", LOG_STR("address", d->main->address),
-                  LOG_STR("reason", why));
-    }
+    d->lost_at = d->main->heard_at;
+    log_warn("authorize lost", LOG_STR("address", d->main->address), LOG_STR("reason", why));
     close_leg(&d->main);
+    /* The one that was asked may be the first that is ready. */
+    d->trials[0] = d->candidate;
+    d->candidate = NULL;
+    d->trial_at = decide_now(d);
     d->stream = NULL;
     d->phase = DECIDE_DOWN;
     d->streams = 0;
@@ -137,6 +157,14 @@ static void move(struct decide *d)
     take_into_use(d, d->main);
 }
 
+static void win(struct decide *d, struct decide_leg *leg)
+{
+    forget_trial(d, leg);
+    close_trials(d);
+    d->main = leg;
+    take_into_use(d, leg);
+}
+
 static void on_routes(struct decide *d, struct decide_leg *leg)
 {
     if (leg->phase != DECIDE_GREETED)
@@ -145,7 +173,21 @@ static void on_routes(struct decide *d, struct decide_leg *leg)
     if (leg == d->candidate)
         move(d);
     else
-        take_into_use(d, leg);
+        win(d, leg);
+}
+
+/* A stream that is not in use has come to nothing. */
+static void give_up(struct decide *d, struct decide_leg *leg, const char *why)
+{
+    log_debug("authorize not reached", LOG_STR("address", leg->address), LOG_STR("reason", why));
+    if (leg == d->candidate) {
+        close_leg(&d->candidate);
+        return;
+    }
+    forget_trial(d, leg);
+    close_leg(&leg);
+    d->trial_at = decide_now(d);
+    timer_after(&d->timer, 0);
 }
 
 static void on_hello(struct decide *d, struct decide_leg *leg, const struct convert_message *m)
@@ -154,10 +196,7 @@ static void on_hello(struct decide *d, struct decide_leg *leg, const struct conv
         log_error("authorize speaks another version of the protocol",
                   LOG_STR("address", leg->address), LOG_STR("build", m->build));
         fail(d, leg);
-        if (leg == d->candidate)
-            close_leg(&d->candidate);
-        else
-            lose(d, "authorize speaks another version of the protocol");
+        give_up(d, leg, "another version of the protocol");
         return;
     }
     log_info("authorize connected", LOG_STR("authorize", m->instance), LOG_STR("build", m->build),
@@ -207,7 +246,7 @@ static void on_message(void *ctx, const ProtobufCMessage *message)
         on_hello(d, leg, &m);
     else if (m.kind == CONVERT_ROUTES)
         on_routes(d, leg);
-    else if (leg != d->main || d->phase != DECIDE_UP)
+    else if (leg != d->main)
         return;
     else if (m.kind == CONVERT_HEARTBEAT)
         on_heartbeat(d, &m);
@@ -220,7 +259,7 @@ static void on_message(void *ctx, const ProtobufCMessage *message)
 static void on_writable(void *ctx)
 {
     struct decide_leg *leg = ctx;
-    if (leg == leg->decide->main && leg->decide->phase == DECIDE_UP)
+    if (leg == leg->decide->main)
         decide_send_questions(leg->decide);
 }
 
@@ -234,13 +273,13 @@ static void on_end(void *ctx, enum rpc_status status, const char *text)
                   LOG_STR("reason", text));
     if (leg == d->leaving) {
         close_leg(&d->leaving);
-    } else if (leg == d->candidate) {
+    } else if (leg == d->main) {
+        drop(d, why);
+    } else {
         /* RESOURCE_EXHAUSTED: it is well, but serves as many as ours. */
         if (status != RPC_RESOURCE_EXHAUSTED)
             fail(d, leg);
-        close_leg(&d->candidate);
-    } else {
-        drop(d, why);
+        give_up(d, leg, why);
     }
 }
 
@@ -290,33 +329,46 @@ static void open_leg(struct decide *d, const char *address, uint64_t leaving,
     IGNORE(convert_send_hello(leg->stream, &hello), "the end of the stream says why");
 }
 
-static void connect_main(struct decide *d, uint64_t now)
+/* The address of a replica that has no stream of ours; false when none may be tried now. */
+static bool pick(struct decide *d, uint64_t now, char out[static ADDRESS_TEXT_MAX])
 {
-    const struct replica *r = replica_table_pick(table_of(d), now, draw(d), "");
+    const struct decide_leg *legs[DECIDE_TRIALS + 1] = {d->main};
+    const char *used[ARRAY_LEN(legs)];
+    memcpy(legs + 1, d->trials, sizeof d->trials);
+    for (size_t i = 0; i < ARRAY_LEN(legs); i++)
+        used[i] = legs[i] ? legs[i]->address : NULL;
+    const struct replica *r =
+        replica_table_pick(table_of(d), now, draw(d), (struct replica_used){used, ARRAY_LEN(used)});
     if (!r || r->ready_at > now)
-        return;
-    if (d->candidate && strcmp(d->candidate->address, r->address) == 0)
-        close_leg(&d->candidate);
+        return false;
+    memcpy(out, r->address, ADDRESS_TEXT_MAX);
+    return true;
+}
+
+static void try_another(struct decide *d, uint64_t now)
+{
     char address[ADDRESS_TEXT_MAX];
-    memcpy(address, r->address, sizeof address);
-    open_leg(d, address, 0, &d->main);
-    if (!d->main)
+    if (d->main || now < d->trial_at)
         return;
-    d->stream = d->main->stream;
-    d->phase = DECIDE_GREETING;
+    for (size_t i = 0; i < DECIDE_TRIALS; i++) {
+        if (d->trials[i])
+            continue;
+        if (!pick(d, now, address))
+            return;
+        d->trial_at = now + DECIDE_TRIAL_MS;
+        open_leg(d, address, 0, &d->trials[i]);
+        return;
+    }
 }
 
 static void ask_another(struct decide *d, uint64_t now)
 {
+    char address[ADDRESS_TEXT_MAX];
     if (d->phase != DECIDE_UP || d->candidate || d->leaving || d->streams < 2 || now < d->ask_at)
         return;
-    const struct replica *r = replica_table_pick(table_of(d), now, draw(d), d->main->address);
     ask_after(d, DECIDE_ASK_MS, DECIDE_ASK_MS);
-    if (!r || r->ready_at > now)
-        return;
-    char address[ADDRESS_TEXT_MAX];
-    memcpy(address, r->address, sizeof address);
-    open_leg(d, address, d->streams, &d->candidate);
+    if (pick(d, now, address))
+        open_leg(d, address, d->streams, &d->candidate);
 }
 
 static uint64_t live(const struct decide *d)
@@ -327,26 +379,50 @@ static uint64_t live(const struct decide *d)
     return n;
 }
 
-static bool is_silent(const struct decide_leg *leg, uint64_t now)
+static bool is_silent(const struct decide_leg *leg, uint64_t now, uint64_t limit)
 {
-    return leg && now - leg->heard_at >= DECIDE_SILENCE_MS;
+    return leg && now - leg->heard_at >= limit;
+}
+
+/* What came while this process was held up is not read yet: nobody was silent. */
+static void excuse_all(struct decide *d, uint64_t now)
+{
+    struct decide_leg *legs[DECIDE_TRIALS + 3] = {d->main, d->candidate, d->leaving};
+    memcpy(legs + 3, d->trials, sizeof d->trials);
+    for (size_t i = 0; i < ARRAY_LEN(legs); i++) {
+        if (legs[i])
+            legs[i]->heard_at = now;
+    }
+}
+
+static void drop_silent(struct decide *d, uint64_t now)
+{
+    if (is_silent(d->main, now, DECIDE_SILENCE_MS))
+        drop(d, "authorize is silent");
+    if (is_silent(d->candidate, now, DECIDE_SILENCE_MS)) {
+        fail(d, d->candidate);
+        close_leg(&d->candidate);
+    }
+    if (is_silent(d->leaving, now, DECIDE_SILENCE_MS))
+        close_leg(&d->leaving);
+    for (size_t i = 0; i < DECIDE_TRIALS; i++) {
+        struct decide_leg *leg = d->trials[i];
+        if (!is_silent(leg, now, DECIDE_GREET_MS))
+            continue;
+        fail(d, leg);
+        give_up(d, leg, "silent");
+    }
 }
 
 void decide_stream_tick(struct decide *d, uint64_t now)
 {
     timer_after(&d->timer, DECIDE_TICK_MS);
     replicas_tick(d->replicas);
-    if (is_silent(d->main, now))
-        drop(d, "authorize is silent");
-    if (is_silent(d->candidate, now)) {
-        fail(d, d->candidate);
-        close_leg(&d->candidate);
-    }
-    if (is_silent(d->leaving, now))
-        close_leg(&d->leaving);
-    /* A candidate that would take over is as good as a new stream, but may never answer. */
-    if (!d->main)
-        connect_main(d, now);
+    if (d->ticked_at && now - d->ticked_at >= DECIDE_LATE_MS)
+        excuse_all(d, now);
+    d->ticked_at = now;
+    drop_silent(d, now);
+    try_another(d, now);
     ask_another(d, now);
     if (d->phase == DECIDE_UP && now >= d->beat_at) {
         d->beat_at = now + DECIDE_HEARTBEAT_MS;
@@ -358,6 +434,7 @@ static void on_found(void *ctx)
 {
     struct decide *d = ctx;
     ask_after(d, 0, DECIDE_FOUND_MS);
+    d->trial_at = decide_now(d);
     timer_after(&d->timer, 0);
 }
 
@@ -375,6 +452,7 @@ void decide_stream_fini(struct decide *d)
 
 void decide_stream_close(struct decide *d)
 {
+    close_trials(d);
     close_leg(&d->candidate);
     close_leg(&d->leaving);
     close_leg(&d->main);
@@ -417,6 +495,7 @@ enum err decide_configure(struct decide *d, const struct worker_config *config)
     d->config = worker_config_ref(config);
     worker_config_unref(old);
     if (changed) {
+        close_trials(d);
         close_leg(&d->candidate);
         close_leg(&d->leaving);
         if (d->main)

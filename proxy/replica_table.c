@@ -69,15 +69,24 @@ void replica_table_good(struct replica_table *t, const char *address, uint64_t n
     r->wait_ms = REPLICA_WAIT_MIN_MS;
 }
 
+static bool is_used(const struct replica *r, struct replica_used used)
+{
+    for (size_t i = 0; i < used.count; i++) {
+        if (used.addresses[i] && strcmp(used.addresses[i], r->address) == 0)
+            return true;
+    }
+    return false;
+}
+
 const struct replica *replica_table_pick(const struct replica_table *t, uint64_t now, uint64_t draw,
-                                         const char *except)
+                                         struct replica_used used)
 {
     const struct replica *ready[REPLICAS_MAX];
     const struct replica *first = NULL;
     size_t n = 0;
     for (size_t i = 0; i < t->count; i++) {
         const struct replica *r = &t->items[i];
-        if (strcmp(r->address, except) == 0)
+        if (is_used(r, used))
             continue;
         if (r->ready_at <= now)
             ready[n++] = r;

@@ -41,11 +41,17 @@ struct replica *replica_table_find(struct replica_table *t, const char *address)
 void replica_table_failed(struct replica_table *t, const char *address, uint64_t now);
 void replica_table_good(struct replica_table *t, const char *address, uint64_t now);
 
+/* Addresses that are in use already; NULLs in it are skipped. */
+struct replica_used {
+    const char *const *addresses;
+    size_t count;
+};
+
 /*
- * The one to try next, never `except` ("" = none): by `draw` among those that may be tried now,
- * else the first that may (its ready_at says when). NULL when there is none.
+ * The one to try next, none of `used`: by `draw` among those that may be tried now, else the first
+ * that may (its ready_at says when). NULL when there is none.
  */
 const struct replica *replica_table_pick(const struct replica_table *t, uint64_t now, uint64_t draw,
-                                         const char *except);
+                                         struct replica_used used);
 
 #endif

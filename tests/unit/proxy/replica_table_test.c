@@ -58,6 +58,13 @@ static void test_waits_double_and_end(void **state)
 }
 
 /* now, draw, except -> the choice */
+#define USED(...)                                                                                  \
+    (struct replica_used)                                                                          \
+    {                                                                                              \
+        (const char *const[]){__VA_ARGS__},                                                        \
+            sizeof((const char *const[]){__VA_ARGS__}) / sizeof(char *)                            \
+    }
+
 static void test_choice(void **state)
 {
     static const struct {
@@ -76,13 +83,27 @@ static void test_choice(void **state)
     };
     struct replica_table t = {0};
     (void)state;
-    assert_null(replica_table_pick(&t, 0, 0, ""));
+    assert_null(replica_table_pick(&t, 0, 0, (struct replica_used){0}));
     SET(&t, 0, 3, 0, "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3");
     replica_table_failed(&t, "127.0.0.1:2", 0);
     for (size_t i = 0; i < ARRAY_LEN(rows); i++)
         assert_string_equal(
-            replica_table_pick(&t, rows[i].now, rows[i].draw, rows[i].except)->address,
+            replica_table_pick(&t, rows[i].now, rows[i].draw, USED(NULL, rows[i].except))->address,
             rows[i].choice);
+}
+
+/* Several are tried side by side: each further one is another. */
+static void test_several_are_used(void **state)
+{
+    struct replica_table t = {0};
+    (void)state;
+    SET(&t, 0, 3, 0, "127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3");
+    for (uint64_t draw = 0; draw < 4; draw++)
+        assert_string_equal(
+            replica_table_pick(&t, 0, draw, USED("127.0.0.1:3", NULL, "127.0.0.1:1"))->address,
+            "127.0.0.1:2");
+    assert_null(
+        replica_table_pick(&t, 0, 0, USED("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", NULL)));
 }
 
 static void test_nobody_is_ready(void **state)
@@ -93,11 +114,11 @@ static void test_nobody_is_ready(void **state)
     replica_table_failed(&t, "127.0.0.1:1", 0);
     replica_table_failed(&t, "127.0.0.1:1", 0);
     replica_table_failed(&t, "127.0.0.1:2", 0);
-    const struct replica *r = replica_table_pick(&t, 100, 5, "");
+    const struct replica *r = replica_table_pick(&t, 100, 5, (struct replica_used){0});
     assert_string_equal(r->address, "127.0.0.1:2");
     assert_int_equal(r->ready_at, 200);
     SET(&t, 0, 0, 100, "127.0.0.1:2");
-    assert_null(replica_table_pick(&t, 100, 5, "127.0.0.1:2"));
+    assert_null(replica_table_pick(&t, 100, 5, USED("127.0.0.1:2")));
 }
 
 static void test_no_more_than_fit(void **state)
@@ -119,6 +140,7 @@ int main(void)
         cmocka_unit_test(test_names_come_and_go),
         cmocka_unit_test(test_waits_double_and_end),
         cmocka_unit_test(test_choice),
+        cmocka_unit_test(test_several_are_used),
         cmocka_unit_test(test_nobody_is_ready),
         cmocka_unit_test(test_no_more_than_fit),
     };
