@@ -228,6 +228,7 @@ enum err authorize_start(void *ctx, struct daemon *daemon, struct diag *diag)
     timer_init(&a->tick, a->loop, on_tick, a);
     timer_init(&a->edge, a->loop, reconsider_edge, a);
     timer_init(&a->flush, a->loop, presence_flush, a);
+    a->signers = crew_new(a->loop, "postern-sign", crew_size(), 0);
     TRY(open_rpc(a, diag));
     a->records = (struct records){a->databroker, records_timeout(a->snapshot->config)};
     sync_open(a);
@@ -299,6 +300,7 @@ void authorize_fini(void *ctx)
         connection_remove(a, connection_of(i.value), false);
     ops_fini(a);
     probes_free(a->probes);
+    crew_free(a->signers);
     live_fini(&a->live);
     codes_fini(&a->codes);
     presence_fini(a);

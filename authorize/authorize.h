@@ -28,6 +28,7 @@
 #include "common/base/slots.h"
 #include "common/crypto/rng.h"
 #include "common/daemon/daemon.h"
+#include "common/io/crew.h"
 #include "common/io/timer.h"
 #include "common/rpc/records.h"
 #include "common/rpc/server.h"
@@ -80,7 +81,8 @@ struct authorize {
     struct timer edge;  /* the next clock edge */
     struct timer flush; /* Connection records that are to be written */
 
-    unsigned signing; /* certificates being made on other threads */
+    struct crew *signers;
+    unsigned signing; /* certificates being made by the signers */
     unsigned closing; /* handles that stop waits for */
     bool stopping;
     bool stopped; /* `stop` has been called, not all is closed yet */

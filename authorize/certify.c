@@ -27,7 +27,7 @@ struct certification {
     unsigned tries;
 
     /* On the other thread. */
-    uv_work_t work;
+    struct crew_job job;
     struct snapshot *snapshot;
     char *login;
     char *session_id;
@@ -100,9 +100,9 @@ static void refuse_on_route(struct certification *c, const char *reason, enum me
 
 /* --- the signature --- */
 
-static void on_work(uv_work_t *work)
+static void on_work(struct crew_job *job)
 {
-    struct certification *c = CONTAINER_OF(work, struct certification, work);
+    struct certification *c = CONTAINER_OF(job, struct certification, job);
     struct ca_request r = {
         .key = &c->key,
         .login = view_str(c->login),
@@ -114,9 +114,9 @@ static void on_work(uv_work_t *work)
     c->result = ca_sign(&r, &c->snapshot->ca, &c->rng, &c->certificate);
 }
 
-static void on_signed(uv_work_t *work, int status)
+static void on_signed(struct crew_job *job)
 {
-    struct certification *c = CONTAINER_OF(work, struct certification, work);
+    struct certification *c = CONTAINER_OF(job, struct certification, job);
     struct authorize *a = c->authorize;
     struct connection *found = connection_for(c);
     a->signing--;
@@ -125,7 +125,7 @@ static void on_signed(uv_work_t *work, int status)
         authorize_stop_step(a);
         return;
     }
-    if (status != 0 || c->result != OK) {
+    if (c->result != OK) {
         refuse_on_route(c, err_text(c->result), MESSAGE_CERTIFY_FAILED);
         return;
     }
@@ -160,7 +160,8 @@ static void sign(struct certification *c, const struct connection *found)
     c->now_s = authorize_now() / 1000;
     c->rng = *a->rng;
     a->signing++;
-    (void)uv_queue_work(&a->loop->uv, &c->work, on_work, on_signed);
+    c->job = (struct crew_job){.work = on_work, .done = on_signed};
+    crew_run(a->signers, &c->job);
 }
 
 /* --- the host key --- */

@@ -47,7 +47,7 @@ struct probe {
 
 /* The certificates of a probe, made on another thread. */
 struct probe_signing {
-    uv_work_t work;
+    struct crew_job job;
     struct authorize *authorize;
     char *id;
     char *login;
@@ -337,9 +337,9 @@ static enum err make(struct probe_signing *s)
     return OK;
 }
 
-static void on_work(uv_work_t *work)
+static void on_work(struct crew_job *job)
 {
-    struct probe_signing *s = CONTAINER_OF(work, struct probe_signing, work);
+    struct probe_signing *s = CONTAINER_OF(job, struct probe_signing, job);
     s->result = make(s);
 }
 
@@ -361,15 +361,15 @@ static void try_login(struct probe *p, struct probe_signing *s)
     ask(p, &question, PROBE_LOGGING_IN);
 }
 
-static void on_signed(uv_work_t *work, int status)
+static void on_signed(struct crew_job *job)
 {
-    struct probe_signing *s = CONTAINER_OF(work, struct probe_signing, work);
+    struct probe_signing *s = CONTAINER_OF(job, struct probe_signing, job);
     struct authorize *a = s->authorize;
     struct probe *p = find(a, s->id);
     a->signing--;
     if (a->stopping)
         authorize_stop_step(a);
-    else if (p && (status != 0 || s->result != OK))
+    else if (p && s->result != OK)
         fail(p, "certificate", MESSAGE_PROBE_SIGN_FAILED);
     else if (p)
         try_login(p, s);
@@ -394,7 +394,8 @@ static void sign(struct probe *p)
     buf_init(&s->private_key, KEY_TEXT_MAX);
     p->phase = PROBE_SIGNING;
     a->signing++;
-    (void)uv_queue_work(&a->loop->uv, &s->work, on_work, on_signed);
+    s->job = (struct crew_job){.work = on_work, .done = on_signed};
+    crew_run(a->signers, &s->job);
 }
 
 /* --- what comes back --- */

@@ -32,6 +32,7 @@ void ssh_measure(struct ssh_service *s)
     metrics_set(METRIC_CONNECTIONS, (int64_t)s->live, "ssh");
     metrics_set(METRIC_SIGN_INS_WAITING, (int64_t)s->startups.waiting);
     metrics_set(METRIC_SSH_STARTUPS, (int64_t)s->startups.unproved);
+    metrics_set(METRIC_RSA_KEYS_READY, s->rsa ? (int64_t)rsa_pool_depth(s->rsa) : 0);
     metrics_set(METRIC_MEMORY_USED, (int64_t)ssh_measure_memory());
     metrics_set(METRIC_MEMORY_BUDGET, (int64_t)s->memory_max);
 }

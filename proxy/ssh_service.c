@@ -85,6 +85,7 @@ enum err ssh_service_start(struct ssh_service *s, const struct worker_config *co
     char text[ADDRESS_TEXT_MAX];
     address_text(&at, text);
     struct arrivals_settings settings = arrivals_settings(config);
+    s->rsa = rsa_pool_new(s->loop, s->host.make_rsa);
     s->arrivals =
         arrivals_open(s->loop, listen_fd, "ssh_address", &settings, ssh_listener_accept, s);
     log_info("starting SSH listener", LOG_STR("address", text));
@@ -110,6 +111,12 @@ static void on_decide_closed(void *ctx)
         s->on_stopped(s->stopped_ctx);
 }
 
+static void on_rsa_closed(void *ctx)
+{
+    struct ssh_service *s = ctx;
+    decide_stop(s->decide, on_decide_closed, s);
+}
+
 static void check_empty(struct ssh_service *s)
 {
     if (s->sessions.count)
@@ -121,7 +128,10 @@ static void check_empty(struct ssh_service *s)
     }
     if (s->is_stopping && s->decide && !s->is_closed) {
         s->is_closed = true;
-        decide_stop(s->decide, on_decide_closed, s);
+        if (s->rsa)
+            rsa_pool_close(s->rsa, on_rsa_closed, s);
+        else
+            on_rsa_closed(s);
     }
 }
 
@@ -188,6 +198,8 @@ void ssh_service_free(struct ssh_service *s)
     close_listener(s);
     timer_fini(&s->tick);
     decide_free(s->decide);
+    rsa_pool_free(s->rsa);
+    key_hints_fini(&s->hints);
     ssh_startups_fini(&s->startups);
     slots_fini(&s->sessions);
     worker_config_unref(s->config);

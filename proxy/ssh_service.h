@@ -16,6 +16,7 @@
 #include "common/base/view.h"
 #include "common/io/loop.h"
 #include "common/rpc/rpc.h"
+#include "proxy/rsa_pool.h"
 #include "proxy/supervisor/worker_message.h"
 
 struct ssh_service;
@@ -44,6 +45,7 @@ struct ssh_service_host {
     const char *instance_id; /* 128 random bits in hex: this worker, for Hello; copied */
     const char *build;       /* "0.1.0"; copied */
     struct ssh_signer signer;
+    rsa_make_fn make_rsa; /* for rsa_pool.h; NULL: as there */
     /* Health of "authorize.service": the Decide stream is up, or why not. May be NULL. */
     void (*on_authorize)(void *ctx, bool connected, const char *why);
     void *ctx;

@@ -7,6 +7,8 @@
 #include "common/io/timer.h"
 #include "proxy/arrivals.h"
 #include "proxy/decide.h"
+#include "proxy/key_hints.h"
+#include "proxy/rsa_pool.h"
 #include "proxy/ssh_service.h"
 #include "proxy/ssh_startups.h"
 
@@ -17,6 +19,8 @@ struct ssh_service {
     const struct worker_config *config;
     struct decide *decide;
     struct arrivals *arrivals;
+    struct rsa_pool *rsa; /* NULL: no listener */
+    struct key_hints hints;
     struct slots sessions;
     struct ssh_startups startups;
     struct timer tick;

@@ -13,6 +13,7 @@
 #include "common/io/dial.h"
 #include "common/io/timer.h"
 #include "proxy/decide.h"
+#include "proxy/rsa_pool.h"
 #include "proxy/ssh/auth_client.h"
 #include "proxy/ssh/auth_server.h"
 #include "proxy/ssh/bridge.h"
@@ -41,6 +42,7 @@ struct ssh_upstream {
     struct ssh_leg leg;
     struct dial *dial;
     struct auth_client auth;
+    struct rsa_wait rsa_wait;
     bool is_authenticating; /* auth is there */
     bool is_ready;
     char **addresses;

@@ -30,6 +30,7 @@ static const enum message failures[] = {
     [AUTH_CLIENT_SERVICE] = MESSAGE_SSH_TARGET_SERVICE,
     [AUTH_CLIENT_PROTOCOL] = MESSAGE_SSH_TARGET_PROTOCOL,
     [AUTH_CLIENT_TIMEOUT] = MESSAGE_SSH_TARGET_TIMEOUT,
+    [AUTH_CLIENT_KEY_TIMEOUT] = MESSAGE_SSH_TARGET_KEY_TIMEOUT,
     [AUTH_CLIENT_KEY] = MESSAGE_SSH_TARGET_KEY,
 };
 
@@ -138,14 +139,22 @@ void ssh_upstream_start(struct ssh_session *s, const struct decide_decision *d)
 
 /* --- handshake and authentication --- */
 
+static const char *upstream(const struct ssh_session *s)
+{
+    return s->up.addresses[s->up.address_at];
+}
+
 static void start_auth(struct ssh_session *s, struct view session_id)
 {
     struct ssh_upstream *u = &s->up;
+    struct key_hint hint = key_hints_get(&s->service->hints, upstream(s));
     struct auth_client_config config = {
         .out = bridge_sink(u->leg.transport),
         .login = view_str(u->login),
         .deadline = loop_now_ms(s->service->loop) + SSH_UPSTREAM_AUTH_MS,
         .rng = s->service->rng,
+        .first = hint.first,
+        .first_is_known = hint.is_known,
     };
     auth_client_init(&u->auth, &config, session_id);
     u->is_authenticating = true;
@@ -188,7 +197,8 @@ static void on_transport(struct ssh_session *s, const struct transport_event *e)
         on_packet(s, e);
         break;
     case TRANSPORT_DISCONNECTED:
-        fail(s, MESSAGE_SSH_TARGET_ENDED, e->disconnected.text);
+        if (!u->is_authenticating || !auth_client_ended(&u->auth))
+            fail(s, MESSAGE_SSH_TARGET_ENDED, e->disconnected.text);
         break;
     case TRANSPORT_FAILED:
         fail(s, MESSAGE_SSH_TARGET_HANDSHAKE, e->failed.text);
@@ -209,6 +219,32 @@ static void on_success(struct ssh_session *s)
     auth_server_success(&s->auth);
 }
 
+static void keep_hint(struct ssh_session *s)
+{
+    struct key_hint hint;
+    hint.first = auth_client_hint(&s->up.auth, &hint.is_known);
+    if (hint.first)
+        key_hints_put(&s->service->hints, upstream(s), hint);
+}
+
+static void on_rsa_key(struct rsa_wait *w, struct private_key *key)
+{
+    struct ssh_session *s = CONTAINER_OF(w, struct ssh_session, up.rsa_wait);
+    auth_client_key(&s->up.auth, key);
+    ssh_session_turn(s);
+}
+
+static void need_key(struct ssh_session *s)
+{
+    struct private_key key;
+    bool is_ready = rsa_pool_take(s->service->rsa, &key);
+    metrics_add(METRIC_RSA_KEYS_USED, 1, is_ready ? "ready" : "waited");
+    if (is_ready)
+        auth_client_key(&s->up.auth, &key);
+    else
+        rsa_pool_wait(s->service->rsa, &s->up.rsa_wait, on_rsa_key);
+}
+
 static bool auth_events(struct ssh_session *s)
 {
     struct ssh_upstream *u = &s->up;
@@ -217,18 +253,23 @@ static bool auth_events(struct ssh_session *s)
     while (u->is_authenticating && !u->is_ready && auth_client_next(&u->auth, &e)) {
         any = true;
         switch (e.type) {
+        case AUTH_CLIENT_NEED_KEY:
+            need_key(s);
+            break;
         case AUTH_CLIENT_CERTIFY:
             s->certify_us = metrics_clock_us();
             decide_certify(&s->link, e.public_key, transport_host_key(u->leg.transport),
-                           u->addresses[u->address_at]);
+                           upstream(s));
             break;
         case AUTH_CLIENT_BANNER:
             auth_server_banner(&s->auth, e.text);
             break;
         case AUTH_CLIENT_SUCCESS:
+            keep_hint(s);
             on_success(s);
             break;
         case AUTH_CLIENT_FAILED:
+            keep_hint(s);
             fail_auth(s, &e);
             break;
         }
@@ -288,6 +329,7 @@ void ssh_upstream_fini(struct ssh_session *s)
     struct ssh_upstream *u = &s->up;
     dial_cancel(u->dial);
     u->dial = NULL;
+    rsa_pool_leave(s->service->rsa, &u->rsa_wait);
     if (u->is_authenticating)
         auth_client_fini(&u->auth);
     u->is_authenticating = false;

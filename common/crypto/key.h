@@ -6,6 +6,8 @@
 #ifndef COMMON_CRYPTO_KEY_H
 #define COMMON_CRYPTO_KEY_H
 
+#include <stdatomic.h>
+
 #include "common/base/buf.h"
 #include "common/base/err.h"
 #include "common/base/view.h"
@@ -123,6 +125,12 @@ enum err private_key_parse(struct private_key *k, struct view text);
 
 /* Not for security keys (ERR_UNSUPPORTED). RSA draws from the system whatever `rng` is. */
 enum err private_key_generate(struct private_key *k, enum key_type type, const struct rng *rng);
+
+/*
+ * An RSA key, which takes from tenths of a second to seconds. ERR_CANCELLED, within milliseconds,
+ * once another thread has set *stop (NULL: nobody does).
+ */
+enum err private_key_generate_rsa(struct private_key *k, const atomic_bool *stop);
 
 /* Wipes; a zeroed struct is fine. */
 void private_key_fini(struct private_key *k);

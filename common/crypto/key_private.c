@@ -121,14 +121,28 @@ static EVP_PKEY *generate_ecdsa(enum key_type type, const struct rng *rng)
     return pkey;
 }
 
-static EVP_PKEY *generate_rsa(void)
+static int goes_on(int event, int n, BN_GENCB *cb)
+{
+    (void)event;
+    (void)n;
+    const atomic_bool *stop = cb->arg;
+    return stop && atomic_load(stop) ? 0 : 1;
+}
+
+enum err private_key_generate_rsa(struct private_key *k, const atomic_bool *stop)
 {
     AUTO(pkey_free_rsa) RSA *rsa = RSA_new();
     AUTO(pkey_free_bn) BIGNUM *e = BN_new();
+    BN_GENCB cb;
+    BN_GENCB_set(&cb, goes_on, (void *)(uintptr_t)stop);
+    CHECK(rsa && e && BN_set_word(e, RSA_F4));
+    if (!RSA_generate_key_ex(rsa, KEY_RSA_BITS, e, &cb)) {
+        CHECK(stop && atomic_load(stop));
+        return pkey_failed(ERR_CANCELLED);
+    }
     EVP_PKEY *pkey = EVP_PKEY_new();
-    CHECK(rsa && e && pkey && BN_set_word(e, RSA_F4));
-    CHECK(RSA_generate_key_ex(rsa, KEY_RSA_BITS, e, NULL) && EVP_PKEY_set1_RSA(pkey, rsa));
-    return pkey;
+    CHECK(pkey && EVP_PKEY_set1_RSA(pkey, rsa));
+    return private_key_adopt(k, pkey);
 }
 
 enum err private_key_generate(struct private_key *k, enum key_type type, const struct rng *rng)
@@ -141,7 +155,7 @@ enum err private_key_generate(struct private_key *k, enum key_type type, const s
     case KEY_ECDSA_P521:
         return private_key_adopt(k, generate_ecdsa(type, rng));
     case KEY_RSA:
-        return private_key_adopt(k, generate_rsa());
+        return private_key_generate_rsa(k, NULL);
     case KEY_SK_ED25519:
     case KEY_SK_ECDSA_P256:
     case KEY_TYPE_COUNT:

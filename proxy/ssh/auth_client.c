@@ -18,7 +18,11 @@ enum {
 void auth_client_init(struct auth_client *a, const struct auth_client_config *config,
                       struct view session_id)
 {
-    *a = (struct auth_client){.out = config->out, .rng = config->rng, .deadline = config->deadline};
+    *a = (struct auth_client){.out = config->out,
+                              .rng = config->rng,
+                              .deadline = config->deadline,
+                              .first = config->first,
+                              .first_is_known = config->first_is_known};
     buf_init(&a->login, AUTH_CLIENT_LOGIN_MAX);
     IGNORE(buf_append(&a->login, view_take(config->login, AUTH_CLIENT_LOGIN_MAX)), "fits");
     buf_init(&a->session_id, session_id.len);
@@ -59,6 +63,7 @@ static void fail(struct auth_client *a, enum auth_client_failure failure, struct
     a->phase = AUTH_CLIENT_PHASE_FAILED;
     a->failure = failure;
     a->failed_pending = true;
+    a->need_key_pending = false;
     a->certify_pending = false;
     buf_clear(&a->text);
     IGNORE(buf_append(&a->text, view_take(text, AUTH_CLIENT_TEXT_MAX)), "fits");
@@ -79,56 +84,96 @@ void auth_client_start(struct auth_client *a)
 
 void auth_client_sig_algs(struct auth_client *a, struct view list)
 {
-    if (a->phase >= AUTH_CLIENT_PHASE_CERTIFICATE || a->sig_algs.len)
+    if (a->phase >= AUTH_CLIENT_PHASE_KEY || a->sig_algs.len)
         return;
     IGNORE(buf_append(&a->sig_algs, view_take(list, AUTH_CLIENT_LIST_MAX)), "fits");
 }
 
-/* The order in which we like to make keys; RSA costs a hundred milliseconds. */
-static const enum key_type key_order[] = {
-    KEY_ED25519, KEY_ECDSA_P256, KEY_ECDSA_P384, KEY_ECDSA_P521, KEY_RSA,
+/*
+ * The order of tries: what is quickly made first; then what targets with rules of their own are
+ * most likely to take, for some allow three tries only.
+ */
+static const char *const order[AUTH_CLIENT_TRIES_MAX] = {
+    "ssh-ed25519",         "ecdsa-sha2-nistp256", "rsa-sha2-512",
+    "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-256",
 };
 
-static const struct key_alg *pick_of_type(enum key_type type, struct view list)
+static bool is_open(const struct auth_client *a, size_t place)
 {
-    for (size_t i = 0; i < KEY_ALG_COUNT; i++) {
-        const struct key_alg *alg = key_alg(i);
-        if (alg->type == type && (view_list_has(list, view_str(alg->name)) ||
-                                  view_list_has(list, view_str(alg->cert_name))))
-            return alg;
-    }
-    return NULL;
-}
-
-static const struct key_alg *pick(const struct auth_client *a)
-{
+    const struct key_alg *alg = key_alg_find(view_str(order[place]), NULL);
+    struct view list = buf_view(&a->sig_algs);
+    if (a->tried >> place & 1)
+        return false;
     /* RFC 8308 §3.1: without the extension nothing is known. */
-    if (!a->sig_algs.len)
-        return key_alg_default(KEY_ED25519);
-    for (size_t i = 0; i < ARRAY_LEN(key_order); i++) {
-        const struct key_alg *alg = pick_of_type(key_order[i], buf_view(&a->sig_algs));
-        if (alg)
-            return alg;
-    }
-    return NULL;
+    return !list.len || view_list_has(list, view_str(alg->name)) ||
+           view_list_has(list, view_str(alg->cert_name));
 }
 
-static void make_key(struct auth_client *a)
+/*
+ * The place of what to try next, in a circle from where the first one is; ARRAY_LEN(order) when
+ * nothing is left.
+ */
+static size_t next_place(const struct auth_client *a)
 {
-    const struct key_alg *alg = pick(a);
-    if (!alg) {
-        fail(a, AUTH_CLIENT_KEY, buf_view(&a->sig_algs));
-        return;
+    size_t start = 0;
+    for (size_t i = 0; a->first && i < ARRAY_LEN(order); i++) {
+        if (strcmp(order[i], a->first->name) == 0)
+            start = i;
     }
-    a->algorithm = alg->cert_name;
-    a->key = mem_zalloc(sizeof *a->key);
-    enum err e = private_key_generate(a->key, alg->type, &a->rng);
-    if (e != OK) {
-        fail(a, AUTH_CLIENT_KEY, view_str(err_text(e)));
-        return;
+    for (size_t i = 0; i < ARRAY_LEN(order); i++) {
+        size_t place = (start + i) % ARRAY_LEN(order);
+        if (is_open(a, place))
+            return place;
     }
+    return ARRAY_LEN(order);
+}
+
+static void adopt_key(struct auth_client *a)
+{
     a->phase = AUTH_CLIENT_PHASE_CERTIFICATE;
     a->certify_pending = true;
+}
+
+/* `place` is within the order. */
+static void begin_try(struct auth_client *a, size_t place)
+{
+    a->alg = key_alg_find(view_str(order[place]), NULL);
+    a->tried |= 1U << place;
+    if (a->tries++ == 0)
+        a->began = a->alg;
+    if (a->alg->type == KEY_RSA) {
+        a->phase = AUTH_CLIENT_PHASE_KEY;
+        a->need_key_pending = true;
+        return;
+    }
+    a->key = mem_zalloc(sizeof *a->key);
+    enum err e = private_key_generate(a->key, a->alg->type, &a->rng);
+    if (e != OK)
+        fail(a, AUTH_CLIENT_KEY, view_str(err_text(e)));
+    else
+        adopt_key(a);
+}
+
+void auth_client_key(struct auth_client *a, struct private_key *key)
+{
+    if (a->phase != AUTH_CLIENT_PHASE_KEY || key->public.type != a->alg->type) {
+        private_key_fini(key);
+        return;
+    }
+    a->need_key_pending = false;
+    a->key = mem_zalloc(sizeof *a->key);
+    *a->key = *key;
+    *key = (struct private_key){0};
+    adopt_key(a);
+}
+
+static void begin(struct auth_client *a)
+{
+    size_t place = next_place(a);
+    if (place < ARRAY_LEN(order))
+        begin_try(a, place);
+    else
+        fail(a, AUTH_CLIENT_KEY, buf_view(&a->sig_algs));
 }
 
 static void on_accept(struct auth_client *a, struct view payload)
@@ -141,7 +186,7 @@ static void on_accept(struct auth_client *a, struct view payload)
         (named ? !view_eq_str(service, "ssh-userauth") : payload.len != 1))
         fail(a, AUTH_CLIENT_SERVICE, service);
     else
-        make_key(a);
+        begin(a);
 }
 
 /* The view of the last event has ended. */
@@ -167,15 +212,26 @@ static void on_banner(struct auth_client *a, struct view payload)
     IGNORE(buf_append(&a->banner, text), "its maximum is the total's");
 }
 
+static bool has_refused_known(const struct auth_client *a)
+{
+    return a->tries == 1 && a->first_is_known && a->alg == a->first;
+}
+
 static void on_failure(struct auth_client *a, struct view payload)
 {
     struct reader r = reader_of(view_skip(payload, 1));
     struct view methods = read_string(&r);
     bool partial = read_bool(&r);
+    size_t place = next_place(a);
     if (reader_done(&r) != OK || a->phase != AUTH_CLIENT_PHASE_REQUESTED)
         fail(a, AUTH_CLIENT_PROTOCOL, view_str(msg_name(MSG_USERAUTH_FAILURE)));
+    else if (partial)
+        fail(a, AUTH_CLIENT_PARTIAL, methods);
+    else if (view_list_has(methods, VIEW("publickey")) && !has_refused_known(a) &&
+             place < ARRAY_LEN(order))
+        begin_try(a, place);
     else
-        fail(a, partial ? AUTH_CLIENT_PARTIAL : AUTH_CLIENT_REFUSED, methods);
+        fail(a, AUTH_CLIENT_REFUSED, methods);
 }
 
 static void on_success(struct auth_client *a, struct view payload)
@@ -234,6 +290,11 @@ bool auth_client_next(struct auth_client *a, struct auth_client_event *out)
         *out = (struct auth_client_event){.type = AUTH_CLIENT_BANNER, .text = buf_view(&a->banner)};
         return true;
     }
+    if (a->need_key_pending) {
+        a->need_key_pending = false;
+        *out = (struct auth_client_event){.type = AUTH_CLIENT_NEED_KEY};
+        return true;
+    }
     if (a->certify_pending) {
         a->certify_pending = false;
         *out = (struct auth_client_event){.type = AUTH_CLIENT_CERTIFY,
@@ -272,12 +333,13 @@ static enum err send_request(struct auth_client *a, struct view certificate)
     buf_init(&request, CERT_BLOB_MAX + AUTH_CLIENT_OUT_MAX);
     buf_init(&data, CERT_BLOB_MAX + AUTH_CLIENT_OUT_MAX);
     buf_init(&signature, KEY_BLOB_MAX);
-    TRY(auth_msg_publickey(&request, buf_view(&a->login), view_str(a->algorithm), certificate));
+    TRY(auth_msg_publickey(&request, buf_view(&a->login), view_str(a->alg->cert_name),
+                           certificate));
     struct writer w = writer_to(&data);
     write_string(&w, buf_view(&a->session_id));
     write_bytes(&w, buf_view(&request));
     TRY(writer_done(&w));
-    TRY(private_key_sign(a->key, view_str(a->algorithm), buf_view(&data), &signature));
+    TRY(private_key_sign(a->key, view_str(a->alg->cert_name), buf_view(&data), &signature));
     w = writer_to(&request);
     write_string(&w, buf_view(&signature));
     TRY(writer_done(&w));
@@ -307,5 +369,27 @@ uint64_t auth_client_deadline(const struct auth_client *a)
 void auth_client_tick(struct auth_client *a, uint64_t now)
 {
     if (now >= auth_client_deadline(a))
-        fail(a, AUTH_CLIENT_TIMEOUT, VIEW(""));
+        fail(a, a->phase == AUTH_CLIENT_PHASE_KEY ? AUTH_CLIENT_KEY_TIMEOUT : AUTH_CLIENT_TIMEOUT,
+             VIEW(""));
+}
+
+bool auth_client_ended(struct auth_client *a)
+{
+    if (a->tries < 2 || is_over(a))
+        return false;
+    fail(a, AUTH_CLIENT_REFUSED, VIEW(""));
+    return true;
+}
+
+const struct key_alg *auth_client_hint(const struct auth_client *a, bool *out_is_known)
+{
+    *out_is_known = a->phase == AUTH_CLIENT_PHASE_DONE;
+    if (*out_is_known)
+        return a->alg;
+    if (a->phase != AUTH_CLIENT_PHASE_FAILED || a->failure != AUTH_CLIENT_REFUSED)
+        return NULL;
+    size_t place = next_place(a);
+    return has_refused_known(a) || place == ARRAY_LEN(order)
+               ? a->began
+               : key_alg_find(view_str(order[place]), NULL);
 }

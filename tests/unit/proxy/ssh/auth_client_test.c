@@ -15,6 +15,7 @@ struct fixture {
     struct rng_test seed;
     struct rng rng;
     struct private_key ca;
+    struct auth_client_config config;
     struct buf b;
     struct buf cert;
 };
@@ -23,9 +24,9 @@ static int setup(void **state)
 {
     struct fixture *f = mem_zalloc(sizeof *f);
     f->rng = rng_test(&f->seed, 7);
-    struct auth_client_config c = {
+    f->config = (struct auth_client_config){
         .out = sink_list_init(&f->out), .login = VIEW("dev"), .deadline = 5000, .rng = f->rng};
-    auth_client_init(&f->a, &c, SESSION);
+    auth_client_init(&f->a, &f->config, SESSION);
     CHECK_OK(private_key_generate(&f->ca, KEY_ED25519, &f->rng));
     buf_init(&f->b, 1 << 20);
     buf_init(&f->cert, 1 << 20);
@@ -71,6 +72,12 @@ static void failure(struct fixture *f, const char *methods, bool partial)
     write_cstring(&w, methods);
     write_bool(&w, partial);
     feed(f);
+}
+
+static struct view key_file(const char *name)
+{
+    AUTO_FREE char *path = mem_printf("tests/vectors/keys/%s", name);
+    return test_file(path);
 }
 
 static struct auth_client_event expect(struct fixture *f, enum auth_client_event_type type)
@@ -119,11 +126,28 @@ static void make_cert(struct fixture *f, enum cert_kind kind, struct view blob)
     public_key_fini(&key);
 }
 
+/* What the worker does for CERTIFY, after giving an RSA key where one is needed. */
+static void certify(struct fixture *f)
+{
+    struct auth_client_event e;
+    assert_true(auth_client_next(&f->a, &e));
+    if (e.type == AUTH_CLIENT_NEED_KEY) {
+        assert_int_equal(f->a.phase, AUTH_CLIENT_PHASE_KEY);
+        struct private_key key = {0};
+        CHECK_OK(private_key_parse(&key, key_file("rsa")));
+        auth_client_key(&f->a, &key);
+        assert_null(key.pkey);
+        assert_true(auth_client_next(&f->a, &e));
+    }
+    assert_int_equal(e.type, AUTH_CLIENT_CERTIFY);
+    make_cert(f, CERT_USER, e.public_key);
+    auth_client_certificate(&f->a, buf_view(&f->cert));
+}
+
 static void to_requested(struct fixture *f)
 {
     to_certify(f, NULL);
-    make_cert(f, CERT_USER, expect(f, AUTH_CLIENT_CERTIFY).public_key);
-    auth_client_certificate(&f->a, buf_view(&f->cert));
+    certify(f);
     assert_int_equal(f->a.phase, AUTH_CLIENT_PHASE_REQUESTED);
 }
 
@@ -172,9 +196,8 @@ static void test_key_types(void **state)
         (void)setup(&s);
         struct fixture *f = s;
         to_certify(f, rows[i].sig_algs);
-        make_cert(f, CERT_USER, expect(f, AUTH_CLIENT_CERTIFY).public_key);
+        certify(f);
         auth_client_sig_algs(&f->a, VIEW("ssh-rsa")); /* too late to matter */
-        auth_client_certificate(&f->a, buf_view(&f->cert));
         check_request(f, rows[i].algorithm);
         (void)begin(f, MSG_USERAUTH_SUCCESS);
         feed(f);
@@ -221,8 +244,132 @@ static void test_refused(void **state)
 {
     struct fixture *f = *state;
     to_requested(f);
-    failure(f, "publickey,password", false);
+    failure(f, "password", false);
+    expect_failed(f, AUTH_CLIENT_REFUSED, "password");
+}
+
+/* --- tries --- */
+
+static void again(struct fixture *f, const char *first, bool is_known)
+{
+    auth_client_fini(&f->a);
+    sink_list_fini(&f->out);
+    f->config.out = sink_list_init(&f->out);
+    f->config.first = first ? key_alg_find(view_str(first), NULL) : NULL;
+    f->config.first_is_known = is_known;
+    auth_client_init(&f->a, &f->config, SESSION);
+}
+
+/* Refused as often as it asks; the algorithms in the order of the tries. */
+static void check_tries(struct fixture *f, const char *sig_algs, const char *const *algorithms,
+                        size_t count)
+{
+    to_certify(f, sig_algs);
+    for (size_t i = 0; i < count; i++) {
+        certify(f);
+        AUTO_FREE char *name = mem_printf("%s-cert-v01@openssh.com", algorithms[i]);
+        check_request(f, name);
+        failure(f, "publickey,password", false);
+    }
     expect_failed(f, AUTH_CLIENT_REFUSED, "publickey,password");
+}
+
+static void check_hint(const struct fixture *f, const char *name, bool is_known)
+{
+    bool known;
+    const struct key_alg *hint = auth_client_hint(&f->a, &known);
+    assert_non_null(hint);
+    assert_string_equal(hint->name, name);
+    assert_int_equal(known, is_known);
+}
+
+#define TRIES(...) (const char *const[]){__VA_ARGS__}, sizeof((const char *[]){__VA_ARGS__}) / 8
+
+/* A server that lists what it does not take, or nothing, is asked with one type after the other. */
+static void test_tries(void **state)
+{
+    struct fixture *f = *state;
+    static const char all[] = "ssh-ed25519,ssh-rsa,rsa-sha2-256,rsa-sha2-512,ecdsa-sha2-nistp256,"
+                              "ecdsa-sha2-nistp384,ecdsa-sha2-nistp521";
+    const char *const lists[] = {NULL, all};
+    for (size_t i = 0; i < ARRAY_LEN(lists); i++) {
+        again(f, NULL, false);
+        check_tries(f, lists[i],
+                    TRIES("ssh-ed25519", "ecdsa-sha2-nistp256", "rsa-sha2-512",
+                          "ecdsa-sha2-nistp384", "ecdsa-sha2-nistp521", "rsa-sha2-256"));
+        check_hint(f, "ssh-ed25519", false);
+    }
+    again(f, "ecdsa-sha2-nistp521", false);
+    check_tries(f, NULL,
+                TRIES("ecdsa-sha2-nistp521", "rsa-sha2-256", "ssh-ed25519", "ecdsa-sha2-nistp256",
+                      "rsa-sha2-512", "ecdsa-sha2-nistp384"));
+    check_hint(f, "ecdsa-sha2-nistp521", false);
+    again(f, NULL, false);
+    check_tries(f, "rsa-sha2-512,ecdsa-sha2-nistp384",
+                TRIES("rsa-sha2-512", "ecdsa-sha2-nistp384"));
+    check_hint(f, "rsa-sha2-512", false);
+    /* Not what the list rules out. */
+    again(f, "ssh-ed25519", true);
+    check_tries(f, "ecdsa-sha2-nistp256", TRIES("ecdsa-sha2-nistp256"));
+}
+
+/* Where the type is known to be taken, a refusal is the person's. */
+static void test_known_type_refused(void **state)
+{
+    struct fixture *f = *state;
+    again(f, "rsa-sha2-512", true);
+    check_tries(f, NULL, TRIES("rsa-sha2-512"));
+    check_hint(f, "rsa-sha2-512", false);
+}
+
+static void test_second_try_accepted(void **state)
+{
+    struct fixture *f = *state;
+    bool known;
+    assert_null(auth_client_hint(&f->a, &known));
+    to_requested(f);
+    assert_null(auth_client_hint(&f->a, &known));
+    failure(f, "publickey", false);
+    assert_int_equal(auth_client_deadline(&f->a), 5000);
+    certify(f);
+    (void)begin(f, MSG_USERAUTH_SUCCESS);
+    feed(f);
+    (void)expect(f, AUTH_CLIENT_SUCCESS);
+    check_hint(f, "ecdsa-sha2-nistp256", true);
+    assert_false(auth_client_ended(&f->a));
+}
+
+/* MaxAuthTries is reached before we are through. */
+static void test_disconnected_by_tries(void **state)
+{
+    struct fixture *f = *state;
+    to_requested(f);
+    assert_false(auth_client_ended(&f->a));
+    failure(f, "publickey", false);
+    certify(f);
+    assert_true(auth_client_ended(&f->a));
+    expect_failed(f, AUTH_CLIENT_REFUSED, "");
+    /* The next connection goes on from there. */
+    check_hint(f, "rsa-sha2-512", false);
+    assert_false(auth_client_ended(&f->a));
+}
+
+static void test_key_too_late(void **state)
+{
+    struct fixture *f = *state;
+    to_certify(f, "rsa-sha2-512");
+    (void)expect(f, AUTH_CLIENT_NEED_KEY);
+    struct private_key key = {0};
+    CHECK_OK(private_key_parse(&key, key_file("ed25519")));
+    auth_client_key(&f->a, &key); /* of another type: not taken */
+    assert_null(key.pkey);
+    assert_int_equal(f->a.phase, AUTH_CLIENT_PHASE_KEY);
+    auth_client_tick(&f->a, 5000);
+    expect_failed(f, AUTH_CLIENT_KEY_TIMEOUT, "");
+    CHECK_OK(private_key_parse(&key, key_file("rsa")));
+    auth_client_key(&f->a, &key);
+    assert_null(key.pkey);
+    assert_int_equal(f->a.phase, AUTH_CLIENT_PHASE_FAILED);
 }
 
 static void test_partial(void **state)
@@ -305,6 +452,8 @@ static void test_message_by_state(void **state)
             struct fixture *f = s;
             if (phase == AUTH_CLIENT_PHASE_SERVICE)
                 auth_client_start(&f->a);
+            else if (phase == AUTH_CLIENT_PHASE_KEY)
+                to_certify(f, "rsa-sha2-512");
             else if (phase == AUTH_CLIENT_PHASE_CERTIFICATE)
                 to_certify(f, NULL);
             else
@@ -335,6 +484,11 @@ int main(void)
         TEST(test_no_type_in_common),
         TEST(test_banners),
         TEST(test_refused),
+        TEST(test_tries),
+        TEST(test_known_type_refused),
+        TEST(test_second_try_accepted),
+        TEST(test_disconnected_by_tries),
+        TEST(test_key_too_late),
         TEST(test_partial),
         TEST(test_other_service),
         TEST(test_foreign_certificate),
