@@ -23,27 +23,15 @@ static void list_self(const struct authorize *a, struct instances *w)
     instances_add(w, &self);
 }
 
-/* "ipv4:127.0.0.1:40000" without the kind and the port, which changes with each stream. */
-static char *peer_host(const char *address)
-{
-    struct view v = view_str(address);
-    ptrdiff_t kind = view_find(v, ':');
-    ptrdiff_t port = view_rfind(v, ':');
-    if (kind < 0 || port <= kind)
-        return mem_strdup(address);
-    return mem_strndup(address + kind + 1, (size_t)(port - kind - 1));
-}
-
 static void list_worker(const struct worker *worker, struct instances *w)
 {
-    AUTO_FREE char *address = peer_host(rpc_call_address(worker->call));
     const struct instance proxy = {
         .id = worker->instance,
         .service = "proxy",
         .build = worker->build,
         .config_hash = worker->config_hash,
         .host = worker->host,
-        .address = address,
+        .address = rpc_call_address(worker->call),
         .started_ms = worker->started_ms,
         .connections = worker->connections,
     };

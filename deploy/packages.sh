@@ -13,7 +13,7 @@ build='build-essential ca-certificates cmake libcmocka-dev libcurl4-gnutls-dev l
  pkg-config protobuf-c-compiler uthash-dev xz-utils'
 demo='curl openssh-client openssh-server'
 test="ansible-core chromium chromium-driver clang-format-$clang clang-tidy-$clang dropbear-bin faketime git glewlwyd
- glewlwyd-common nftables procps prometheus psmisc putty-tools python3 python3-asyncssh python3-h2
+ glewlwyd-common haproxy iproute2 nftables procps prometheus psmisc putty-tools python3 python3-asyncssh python3-h2
  python3-paramiko python3-pytest python3-pytest-timeout python3-selenium rsync sqlite3 ssh-audit tmux dbconfig-no-thanks openssl"
 
 fuzz="clang clang-$clang libclang-rt-$clang-dev llvm"

@@ -82,6 +82,18 @@ static enum err bind_any(const struct addrinfo *list, bool dual, int *out_fd)
     return e;
 }
 
+/* "", "::", and the mapped form of an IPv4 address: a socket of IPv6 that takes IPv4. */
+static bool is_dual(struct view host)
+{
+    static const uint8_t any[16] = {0};
+    struct address a;
+    if (host.len == 0)
+        return true;
+    if (address_parse_ip(host, &a) != OK || view_find(host, ':') < 0)
+        return false;
+    return a.family == ADDRESS_V4 || memcmp(a.ip, any, sizeof any) == 0;
+}
+
 enum err listen_bind(const char *address, int *out_fd, char **out_why)
 {
     struct view host;
@@ -100,7 +112,7 @@ enum err listen_bind(const char *address, int *out_fd, char **out_why)
         *out_why = mem_printf("%s: %s", address, gai_strerror(gai));
         return ERR_CONFIG;
     }
-    enum err e = bind_any(list, host.len == 0, out_fd);
+    enum err e = bind_any(list, is_dual(host), out_fd);
     if (e != OK)
         *out_why = mem_printf("cannot listen on %s: %s", address, strerror(errno));
     freeaddrinfo(list);

@@ -5,6 +5,8 @@
 
 #include "common/base/check.h"
 #include "common/base/mem.h"
+#include "common/base/text.h"
+#include "common/io/address.h"
 #include "common/rpc/codec.h"
 
 /* The one URI of the verified certificate, by gRPC's name of that property. */
@@ -21,6 +23,42 @@ static void read_peer(struct rpc_call *call)
         IGNORE(rpc_peer_parse(view_of(first->value, first->value_length), &call->peer),
                "whoever cannot be parsed stays nobody");
     grpc_auth_context_release(auth);
+}
+
+/* Of a URI's text, in place: '[' and ']' come as "%5B" and "%5D". */
+static void unescape(char *text)
+{
+    char *out = text;
+    for (const char *in = text; *in; in++) {
+        AUTO(buf_fini) struct buf byte;
+        buf_init(&byte, 1);
+        if (*in == '%' && text_unhex(view_of(in + 1, strnlen(in + 1, 2)), &byte) == OK &&
+            byte.len) {
+            *out++ = (char)buf_ptr(&byte)[0];
+            in += 2;
+        } else {
+            *out++ = *in;
+        }
+    }
+    *out = '\0';
+}
+
+/* gRPC says "ipv4:127.0.0.1:40000" and "ipv6:%5B::1%5D:40000"; whatever else there is, as it is. */
+static char *read_address(grpc_call *grpc)
+{
+    char *peer = grpc_call_get_peer(grpc);
+    struct address a;
+    unescape(peer);
+    bool is_ip = strncmp(peer, "ipv4:", 5) == 0 || strncmp(peer, "ipv6:", 5) == 0;
+    char *out = NULL;
+    if (is_ip && address_parse(view_str(peer + 5), &a) == OK) {
+        out = mem_zalloc(ADDRESS_TEXT_MAX);
+        address_ip_text(&a, out);
+    } else {
+        out = mem_strdup(peer);
+    }
+    gpr_free(peer);
+    return out;
 }
 
 static void call_settle(struct rpc_call *call)
@@ -190,9 +228,7 @@ void call_start(struct rpc_server *server, const struct rpc_call_start *start)
                               .status_tag.on_loop = on_status};
     call->id = slots_add(&server->calls, call);
     server->live++;
-    char *address = grpc_call_get_peer(start->grpc);
-    call->address = mem_strdup(address);
-    gpr_free(address);
+    call->address = read_address(start->grpc);
     read_peer(call);
     grpc_op op = {.op = GRPC_OP_RECV_CLOSE_ON_SERVER,
                   .data.recv_close_on_server.cancelled = &call->cancelled};

@@ -77,7 +77,7 @@ void rpc_server_cancel(struct rpc_server *server);
 
 /* The verified caller. */
 const struct rpc_peer *rpc_call_peer(const struct rpc_call *call);
-/* "ipv4:127.0.0.1:40000". */
+/* Where the caller is: "127.0.0.1", "::1". */
 const char *rpc_call_address(const struct rpc_call *call);
 /* The row of this call. */
 const struct rpc_method *rpc_call_method(const struct rpc_call *call);

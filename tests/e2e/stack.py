@@ -4,6 +4,7 @@ import json
 import os
 import pathlib
 import pwd
+import random
 import re
 import shutil
 import signal
@@ -23,12 +24,20 @@ SANITIZER = re.compile(r"ERROR: AddressSanitizer|runtime error:|LeakSanitizer")
 
 
 def free_ports(count):
-    """Ports that nobody listens on now; held together so that they differ."""
+    """Ports that nobody listens on now, in either family; held together so that they differ. None is of those that
+    the kernel gives to outgoing connections, which could take it before it is listened on."""
+    six = socket.has_dualstack_ipv6()
     with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for s in sockets:
-            s.bind(("127.0.0.1", 0))
-        return [s.getsockname()[1] for s in sockets]
+        ports = []
+        while len(ports) < count:
+            port = random.randrange(10000, 32768)
+            s = stack.enter_context(socket.socket(socket.AF_INET6 if six else socket.AF_INET))
+            if six:
+                s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            with contextlib.suppress(OSError):
+                s.bind(("", port))
+                ports.append(port)
+        return ports
 
 
 def wait_for(check, timeout=20, what="condition", step=0.05):
@@ -44,9 +53,11 @@ def wait_for(check, timeout=20, what="condition", step=0.05):
 
 
 def can_connect(port, host="127.0.0.1"):
-    with socket.socket() as s:
-        s.settimeout(1)
-        return s.connect_ex((host, port)) == 0
+    try:
+        socket.create_connection((host, port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 class Output:
@@ -110,11 +121,12 @@ class Client:
 class Target:
     """A plain sshd that trusts one user CA and nothing else."""
 
-    def __init__(self, folder, ca_pub, host_key_type="ed25519", extra=""):
+    def __init__(self, folder, ca_pub, host_key_type="ed25519", extra="", host="127.0.0.1"):
         self.folder = pathlib.Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.port, = free_ports(1)
         self.ca_pub = ca_pub
+        self.host = host
         self.extra = extra
         self.log = self.folder / "sshd.log"
         self.process = None
@@ -132,7 +144,7 @@ class Target:
     def start(self):
         config = self.folder / "sshd_config"
         config.write_text(
-            f"ListenAddress 127.0.0.1\nPort {self.port}\nHostKey {self.host_key}\n"
+            f"ListenAddress {self.host}\nPort {self.port}\nHostKey {self.host_key}\n"
             f"PidFile {self.folder}/sshd.pid\nTrustedUserCAKeys {self.ca_pub}\n"
             "AuthorizedKeysFile none\nAuthenticationMethods publickey\nPasswordAuthentication no\n"
             "KbdInteractiveAuthentication no\nPermitRootLogin prohibit-password\nStrictModes no\n"
@@ -141,7 +153,7 @@ class Target:
         if os.getuid() == 0:
             os.makedirs("/run/sshd", exist_ok=True)
         self.process = subprocess.Popen(["/usr/sbin/sshd", "-D", "-f", config, "-E", self.log])
-        wait_for(lambda: can_connect(self.port), 10, "the target's sshd")
+        wait_for(lambda: can_connect(self.port, self.host), 10, "the target's sshd")
         return self
 
     def stop(self):
@@ -158,6 +170,8 @@ class Target:
 class Stack:
     """One installation in a folder. Use as a context manager: daemons are stopped at the end and
     their logs are checked for sanitizer reports."""
+
+    host = "127.0.0.1"  # where the daemons listen and are asked
 
     def __init__(self, folder, build="dev", target=None, start=True, provider=None, **config):
         self.folder = pathlib.Path(folder)
@@ -279,12 +293,15 @@ class Stack:
                     ASAN_OPTIONS="detect_leaks=0:abort_on_error=0",
                     UBSAN_OPTIONS="print_stacktrace=1")
 
+    def program(self, service):
+        return [self.bin / f"postern-{service}", "--config", self.folder / "postern.yaml"]
+
     def spawn(self, service):
         log = self.folder / "log"
         with open(log / f"{service}.jsonl", "ab") as out, open(log / f"{service}.err", "ab") as err:
             self.processes[service] = subprocess.Popen(
-                [self.bin / f"postern-{service}", "--config", self.folder / "postern.yaml"],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self.environment(service))
+                self.program(service), stdin=subprocess.DEVNULL, stdout=out, stderr=err,
+                env=self.environment(service))
 
     def health_port(self, service):
         return self.health_ports[SERVICES.index(service)]
@@ -292,7 +309,7 @@ class Stack:
     def health(self, service, path="/readyz"):
         """The status code of a health endpoint, 0 when nobody answers."""
         try:
-            with socket.create_connection(("127.0.0.1", self.health_port(service)), 2) as s:
+            with socket.create_connection((self.host, self.health_port(service)), 2) as s:
                 s.sendall(f"GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
                 return int(s.makefile("rb").readline().split()[1])
         except (OSError, IndexError, ValueError):
@@ -305,7 +322,7 @@ class Stack:
                     raise AssertionError(f"{service} ended with {process.returncode}: "
                                          + (self.folder / f"log/{service}.err").read_text()[-3000:])
             return all(self.health(s) == 200 for s in self.processes) and (
-                "proxy" not in self.processes or can_connect(self.ssh_port))
+                "proxy" not in self.processes or can_connect(self.ssh_port, self.host))
         wait_for(ready, timeout, "the daemons to be ready")
 
     def pid(self, service):
@@ -385,7 +402,7 @@ class Stack:
     def ssh_argv(self, *command, route="demo", login=LOGIN, key="id_ed25519", options=(), ssh="ssh"):
         user = login if route is None else f"{login}@{route}"
         # ssh takes the first value of an option that it sees.
-        return [ssh, *options, *self.ssh_options(key), f"{user}@127.0.0.1", *command]
+        return [ssh, *options, *self.ssh_options(key), f"{user}@{self.host}", *command]
 
     def ssh(self, *command, stdin=subprocess.DEVNULL, **kwargs):
         client = Client(self.ssh_argv(*command, **kwargs), stdin=stdin,

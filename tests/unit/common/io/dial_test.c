@@ -35,6 +35,7 @@ static struct outcome dial(struct loop *l, const char *target, uint32_t timeout_
 struct accepted {
     int count;
     int last;
+    enum address_family family; /* of the last */
 };
 
 static void on_accept(void *ctx, int fd, const struct address *peer)
@@ -42,6 +43,7 @@ static void on_accept(void *ctx, int fd, const struct address *peer)
     struct accepted *a = ctx;
     assert_true(peer->family != ADDRESS_NONE);
     a->count++;
+    a->family = peer->family;
     if (a->last > 0)
         (void)close(a->last);
     a->last = fd;
@@ -204,6 +206,53 @@ static void test_bind_all(void **state)
     loop_fini(&l);
 }
 
+static void can_dial(struct loop *l, struct accepted *a, const char *host, uint16_t port)
+{
+    char target[ADDRESS_TEXT_MAX];
+    int before = a->count;
+    (void)snprintf(target, sizeof target, "%s:%u", host, port);
+    struct outcome o = dial(l, target, 0);
+    CHECK_OK(o.err);
+    (void)close(o.fd);
+    WAIT(l, a->count == before + 1);
+}
+
+/* All addresses: both families reach it, an IPv4 peer by its IPv4 address. */
+static void test_bind_both_families(void **state)
+{
+    (void)state;
+    static const char *const all[] = {":0", "[::]:0", "[0:0::0]:0"};
+    struct loop l;
+    char target[ADDRESS_TEXT_MAX];
+    loop_init(&l);
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        struct accepted a = {0};
+        int fd = bind_on(all[i], target);
+        uint16_t port = listen_address(fd).port;
+        struct listener *ls = listener_open(&l, fd, on_accept, &a);
+        can_dial(&l, &a, "127.0.0.1", port);
+        assert_int_equal(a.family, ADDRESS_V4);
+        can_dial(&l, &a, "[::1]", port);
+        assert_int_equal(a.family, ADDRESS_V6);
+        (void)close(a.last);
+        listener_close(ls);
+    }
+    struct accepted a = {0};
+    int fd = bind_on("[::ffff:127.0.0.1]:0", target);
+    struct listener *ls = listener_open(&l, fd, on_accept, &a);
+    can_dial(&l, &a, "127.0.0.1", listen_address(fd).port);
+    (void)close(a.last);
+    listener_close(ls);
+    loop_fini(&l);
+    /* One address is one. */
+    int v6only = 0;
+    socklen_t len = sizeof v6only;
+    fd = bind_on("[::1]:0", target);
+    assert_int_equal(getsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, &len), 0);
+    assert_true(v6only);
+    (void)close(fd);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -213,6 +262,7 @@ int main(void)
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_bind),
         cmocka_unit_test(test_bind_all),
+        cmocka_unit_test(test_bind_both_families),
     };
     return RUN(tests);
 }
