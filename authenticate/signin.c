@@ -38,7 +38,8 @@ static void fill_waiting(const struct exchange *x, const struct request *r,
 {
     for (size_t i = 0; i < r->waiting_count; i++) {
         const struct request_waiting *w = &r->waiting[i];
-        targets[i] = mem_printf("%s@%s", w->login, w->route);
+        targets[i] = *w->route ? mem_printf("%s@%s", w->login, w->route)
+                               : mem_printf("%s (management shell)", w->login);
         out[i] = (struct page_waiting){.address = w->address,
                                        .target = targets[i],
                                        .client = w->client_version,

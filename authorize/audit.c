@@ -71,6 +71,10 @@ void audit_check(struct authorize *a, const struct connection *c, const struct d
     count_decision(d);
     if (d->why == WHY_ROUTE_UNKNOWN)
         v.deny = (struct verdict_side){true, reasons_of(REASON_ROUTE_NOT_FOUND)};
+    if (d->shell)
+        v.allow = (struct verdict_side){
+            d->kind == DECISION_ALLOW,
+            reasons_of(d->kind == DECISION_ALLOW ? REASON_USER_OK : REASON_USER_UNAUTHENTICATED)};
     /* A public route asks for a login all the same. */
     if (d->kind == DECISION_LOGIN && v.allow.hit)
         v.allow = (struct verdict_side){false, reasons_of(REASON_USER_UNAUTHENTICATED)};

@@ -7,6 +7,7 @@
  *   signin.c      codes: who waits for which, their records
  *   reconsider.c  what changes decisions: records, reloads, clock edges
  *   certify.c     host keys and certificates
+ *   shell.c       whoami and logout of the management shell
  *   presence.c    Connection records
  *   cut.c         CutRequest records
  *   sync.c        the synced copy

@@ -111,6 +111,26 @@ static void send_refusal(struct authorize *a, struct connection *c, const struct
     worker_sent(c->worker, convert_send_decision(c->worker->call, &out));
 }
 
+/* What every allow says of who. */
+static struct stream_decision allow_of(const struct authorize *a, const struct connection *c)
+{
+    struct stream_decision out = answer_of(a, c);
+    out.verdict = STREAM_ALLOW;
+    out.session_id = c->session_id;
+    out.user_id = c->user_id;
+    out.email = c->email;
+    out.route_id = c->route_id;
+    out.expires_ms = c->expires_ms;
+    return out;
+}
+
+static void send_allow_shell(struct authorize *a, struct connection *c)
+{
+    struct stream_decision out = allow_of(a, c);
+    out.shell = true;
+    worker_sent(c->worker, convert_send_decision(c->worker->call, &out));
+}
+
 static void send_allow(struct authorize *a, struct connection *c, const struct decision *d)
 {
     const struct route *route = d->route->route;
@@ -126,16 +146,10 @@ static void send_allow(struct authorize *a, struct connection *c, const struct d
         .host_key_policy = host_key_policy_name(route->ssh_host_key_policy),
     };
     const char *reasons[REASON_COUNT];
-    struct stream_decision out = answer_of(a, c);
-    out.verdict = STREAM_ALLOW;
+    struct stream_decision out = allow_of(a, c);
     out.upstream = &upstream;
     out.reasons = reasons;
     out.reason_count = reasons_texts(d->verdict.allow.why, reasons);
-    out.session_id = c->session_id;
-    out.user_id = c->user_id;
-    out.email = c->email;
-    out.route_id = c->route_id;
-    out.expires_ms = c->expires_ms;
     worker_sent(c->worker, convert_send_decision(c->worker->call, &out));
 }
 
@@ -192,8 +206,8 @@ static void take_over(struct authorize *a, struct connection *c, const struct de
     mem_set_str(&c->session_id, d->session->id);
     mem_set_str(&c->user_id, d->user->id);
     mem_set_str(&c->email, d->email);
-    mem_set_str(&c->route_name, d->route->route->name);
-    mem_set_str(&c->route_id, d->route->route->id);
+    mem_set_str(&c->route_name, d->shell ? "" : d->route->route->name);
+    mem_set_str(&c->route_id, d->shell ? "" : d->route->route->id);
     c->expires_ms = d->expires_ms;
     live_index(&a->live, &c->node, LIVE_BY_SESSION, view_str(c->session_id));
     live_index(&a->live, &c->node, LIVE_BY_USER, view_str(c->user_id));
@@ -210,7 +224,10 @@ static void answer(struct authorize *a, struct connection *c, const struct decis
     switch (d->kind) {
     case DECISION_ALLOW:
         take_over(a, c, d);
-        send_allow(a, c, d);
+        if (d->shell)
+            send_allow_shell(a, c);
+        else
+            send_allow(a, c, d);
         reconsider_arm(a);
         break;
     case DECISION_LOGIN:
@@ -288,7 +305,7 @@ static char *cut_sentence(const struct authorize *a, const struct connection *c,
     if (d->user && c->user_id && *c->user_id && strcmp(c->user_id, d->user->id) != 0)
         return message_format(MESSAGE_CUT_OTHER_USER, NULL);
     if (d->kind == DECISION_ALLOW) {
-        if (c->route_id && strcmp(c->route_id, d->route->route->id) != 0)
+        if (c->route_id && !d->shell && strcmp(c->route_id, d->route->route->id) != 0)
             return message_format(MESSAGE_CUT_ROUTE_CHANGED, route, NULL);
         return NULL;
     }
@@ -305,11 +322,15 @@ static const char *cut_cause(const struct authorize *a, const struct connection 
                              const struct decision *d)
 {
     static const char *const causes[] = {
-        [WHY_ALLOWED] = "route",        [WHY_NO_ROUTE_NAMED] = "route",
-        [WHY_ROUTE_UNKNOWN] = "route",  [WHY_KEY_RULED_OUT] = "policy",
-        [WHY_NOT_BOUND] = "binding",    [WHY_BINDING_EXPIRED] = "expired",
-        [WHY_SESSION_GONE] = "session", [WHY_SESSION_EXPIRED] = "expired",
-        [WHY_USER_GONE] = "user",       [WHY_SOURCE_UNREADABLE] = "policy",
+        [WHY_ALLOWED] = "route",
+        [WHY_ROUTE_UNKNOWN] = "route",
+        [WHY_KEY_RULED_OUT] = "policy",
+        [WHY_NOT_BOUND] = "binding",
+        [WHY_BINDING_EXPIRED] = "expired",
+        [WHY_SESSION_GONE] = "session",
+        [WHY_SESSION_EXPIRED] = "expired",
+        [WHY_USER_GONE] = "user",
+        [WHY_SOURCE_UNREADABLE] = "policy",
         [WHY_POLICY] = "policy",
     };
     if (d->user && c->user_id && *c->user_id && strcmp(c->user_id, d->user->id) != 0)
@@ -322,6 +343,10 @@ static const char *cut_cause(const struct authorize *a, const struct connection 
 static void reconsider_live(struct authorize *a, struct connection *c)
 {
     struct decision d;
+    if (c->leaving_ms > authorize_now()) {
+        live_expire_at(&a->live, &c->node, c->leaving_ms);
+        return;
+    }
     decide_for(a, c, &d);
     AUTO_FREE char *sentence = cut_sentence(a, c, &d);
     if (!sentence) {

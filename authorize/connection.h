@@ -46,6 +46,10 @@ struct connection {
     char *route_id;
     uint64_t expires_ms;
 
+    /* Logs out in the management shell: until then (Unix) its own end is not a cut's, so that the
+     * shell can say what came of it. 0 = does not. */
+    uint64_t leaving_ms;
+
     struct code *code; /* WAITING, ASKING */
 
     char *cut_reason; /* CUT */

@@ -16,6 +16,7 @@ enum {
     CLAIM_DEPTH_MAX = 8,
     CLAIMS_MAX = 1000,
     CLAIM_VALUES_MAX = 5000,
+    BINDINGS_MAX = 500, /* of one session */
 };
 
 char *convert_type_request(void)
@@ -453,6 +454,31 @@ void convert_put_cut_request(const struct records *to, const struct cut_request 
     m.n_done = c->done_count + 1;
     struct record_write w = {&postern__cut_request__descriptor, c->id, &m.base, c->version};
     records_put(to, &w, 1, done, ctx);
+}
+
+/* --- ends of sessions --- */
+
+void convert_find_bindings(const struct records *to, const char *session_id, record_query_fn done,
+                           void *ctx)
+{
+    AUTO_FREE char *type = record_type(&session__session_binding__descriptor);
+    const struct record_search search = {
+        .type = type, .field = "session_id", .value = session_id, .limit = BINDINGS_MAX};
+    records_query(to, &search, done, ctx);
+}
+
+void convert_delete_session(const struct records *to, const char *session_id,
+                            const struct record_list *bindings, record_put_fn done, void *ctx)
+{
+    size_t count = bindings->count + 1;
+    AUTO_FREE struct record_write *writes = mem_zalloc_array(count, sizeof *writes);
+    writes[0] = (struct record_write){&session__session__descriptor, session_id, NULL, RECORDS_ANY};
+    for (size_t i = 1; i < count; i++) {
+        const struct record *r = &bindings->items[i - 1];
+        writes[i] =
+            (struct record_write){&session__session_binding__descriptor, r->id, NULL, r->version};
+    }
+    records_put(to, writes, count, done, ctx);
 }
 
 /* --- connections --- */

@@ -58,6 +58,15 @@ void convert_put_host_keys(const struct records *to, const struct host_keys *h, 
 struct host_keys *convert_host_keys(const struct record *r);
 void convert_get_host_keys(const struct records *to, const char *id, record_get_fn done, void *ctx);
 
+/*
+ * The end of a session: its record, and those of its bindings that `bindings` has, in one write. A
+ * key that was bound anew meanwhile is ERR_PRECONDITION.
+ */
+void convert_find_bindings(const struct records *to, const char *session_id, record_query_fn done,
+                           void *ctx);
+void convert_delete_session(const struct records *to, const char *session_id,
+                            const struct record_list *bindings, record_put_fn done, void *ctx);
+
 /* What a Connection record says; borrowed. */
 struct connection_row {
     const char *id;

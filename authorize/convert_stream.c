@@ -62,6 +62,16 @@ static bool read_certify(const Postern__Certify *m, struct stream_certify *out)
            m->host_key.len <= STREAM_KEY_MAX;
 }
 
+static bool read_shell(const Postern__ShellCommand *m, struct stream_shell *out)
+{
+    *out = (struct stream_shell){
+        .connection_id = m->connection_id,
+        .verb = m->verb == POSTERN__SHELL_COMMAND__VERB__LOGOUT ? STREAM_LOGOUT : STREAM_WHOAMI,
+        .request = m->request,
+    };
+    return is_id(m->connection_id);
+}
+
 static bool read_closed(const Postern__Closed *m, struct stream_message *out)
 {
     out->closed.connection_id = m->connection_id;
@@ -122,6 +132,9 @@ static bool read_message(const Postern__WorkerMessage *m, struct stream_message 
     case POSTERN__WORKER_MESSAGE__MESSAGE_CERTIFY:
         out->kind = STREAM_CERTIFY;
         return read_certify(m->certify, &out->certify);
+    case POSTERN__WORKER_MESSAGE__MESSAGE_SHELL_COMMAND:
+        out->kind = STREAM_SHELL;
+        return read_shell(m->shell_command, &out->shell);
     case POSTERN__WORKER_MESSAGE__MESSAGE_CUT_DONE:
         out->kind = STREAM_CUT_DONE;
         out->closed.connection_id = m->cut_done->connection_id;
@@ -301,6 +314,7 @@ enum err convert_send_decision(struct rpc_call *call, const struct stream_decisi
     out.email = text(d->email);
     out.route_id = text(d->route_id);
     out.binding_key = text(d->binding_key);
+    out.shell = d->shell;
     if (d->expires_ms != UINT64_MAX)
         out.expires_at = &expires;
     m.decision = &out;
@@ -354,5 +368,18 @@ enum err convert_send_refusal(struct rpc_call *call, const char *connection_id, 
     out.request = request;
     out.sentence = text(sentence);
     m.refusal = &out;
+    return rpc_send(call, &m.base);
+}
+
+enum err convert_send_shell_result(struct rpc_call *call, const struct stream_shell *question,
+                                   uint32_t status, const char *shown)
+{
+    Postern__AuthorizeMessage m = message_of(POSTERN__AUTHORIZE_MESSAGE__MESSAGE_SHELL_RESULT);
+    Postern__ShellResult out = POSTERN__SHELL_RESULT__INIT;
+    out.connection_id = text(question->connection_id);
+    out.request = question->request;
+    out.status = status;
+    out.text = text(shown);
+    m.shell_result = &out;
     return rpc_send(call, &m.base);
 }

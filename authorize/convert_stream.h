@@ -32,6 +32,17 @@ struct stream_certify {
     uint32_t request;
 };
 
+enum stream_shell_verb {
+    STREAM_WHOAMI = 0,
+    STREAM_LOGOUT = 1,
+};
+
+struct stream_shell {
+    const char *connection_id;
+    enum stream_shell_verb verb;
+    uint32_t request;
+};
+
 struct stream_registered {
     struct stream_check check;
     struct state_version state;
@@ -109,6 +120,7 @@ enum stream_kind {
     STREAM_REGISTER,
     STREAM_HEARTBEAT,
     STREAM_PROBED,
+    STREAM_SHELL,
     STREAM_MALFORMED, /* a part that must be there is missing, or too long */
 };
 
@@ -137,6 +149,7 @@ struct stream_message {
             uint32_t attempt;
         } cancel;
         struct stream_certify certify;
+        struct stream_shell shell;
         struct {
             const char *connection_id;
             uint64_t bytes_in;
@@ -200,6 +213,7 @@ struct stream_decision {
     const char *email;
     const char *route_id;
     const char *binding_key;
+    bool shell;          /* ALLOW: no upstream */
     uint64_t expires_ms; /* UINT64_MAX: none */
 };
 
@@ -231,5 +245,7 @@ enum err convert_send_cut(struct rpc_call *call, const char *connection_id, cons
 enum err convert_send_certificate(struct rpc_call *call, const struct stream_certificate *c);
 enum err convert_send_refusal(struct rpc_call *call, const char *connection_id, uint32_t request,
                               const char *sentence);
+enum err convert_send_shell_result(struct rpc_call *call, const struct stream_shell *question,
+                                   uint32_t status, const char *text);
 
 #endif

@@ -103,11 +103,12 @@ void decide(const struct snapshot *snapshot, const struct state *state, const st
             uint64_t now_ms, struct decision *out)
 {
     *out = (struct decision){.email = "", .expires_ms = STATE_NEVER};
+    enum decision_why who = resolve(state, ask->key->binding, now_ms, out);
     if (*ask->route == '\0') {
-        set(out, DECISION_DENY, WHY_NO_ROUTE_NAMED);
+        out->shell = true;
+        set(out, out->session ? DECISION_ALLOW : DECISION_LOGIN, who);
         return;
     }
-    enum decision_why who = resolve(state, ask->key->binding, now_ms, out);
     out->route = snapshot_route(snapshot, view_str(ask->route));
     if (out->route) {
         decide_on_route(state, ask, now_ms, who, out);
@@ -125,8 +126,6 @@ char *decision_sentence(const struct decision *d, const struct ask *ask)
     const char *route = d->route ? d->route->route->name : ask->route;
     if (d->kind == DECISION_ALLOW || d->kind == DECISION_LOGIN)
         return mem_strdup("");
-    if (d->why == WHY_NO_ROUTE_NAMED)
-        return message_format(MESSAGE_SSH_NO_ROUTE, ask->login, NULL);
     if (d->why == WHY_ROUTE_UNKNOWN)
         return message_format(MESSAGE_SSH_ROUTE_UNKNOWN, ask->route, NULL);
     if (d->why == WHY_KEY_RULED_OUT)
@@ -137,7 +136,6 @@ char *decision_sentence(const struct decision *d, const struct ask *ask)
 
 static const enum message cut_messages[] = {
     [WHY_ALLOWED] = MESSAGE_CUT_POLICY,
-    [WHY_NO_ROUTE_NAMED] = MESSAGE_CUT_ROUTE_GONE,
     [WHY_ROUTE_UNKNOWN] = MESSAGE_CUT_ROUTE_GONE,
     [WHY_KEY_RULED_OUT] = MESSAGE_CUT_POLICY,
     [WHY_NOT_BOUND] = MESSAGE_CUT_BINDING_ENDED,
@@ -169,7 +167,6 @@ const char *decision_why_name(enum decision_why why)
 {
     static const char *const names[] = {
         [WHY_ALLOWED] = "allowed",
-        [WHY_NO_ROUTE_NAMED] = "no-route-named",
         [WHY_ROUTE_UNKNOWN] = "route-not-found",
         [WHY_KEY_RULED_OUT] = "key-ruled-out",
         [WHY_NOT_BOUND] = "not-signed-in",

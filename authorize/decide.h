@@ -27,7 +27,6 @@ enum decision_kind {
 /* What it came from: for the sentence of a cut and for logs. */
 enum decision_why {
     WHY_ALLOWED,
-    WHY_NO_ROUTE_NAMED,
     WHY_ROUTE_UNKNOWN,
     WHY_KEY_RULED_OUT,
     WHY_NOT_BOUND,
@@ -44,7 +43,8 @@ struct decision {
     enum decision_why why;
     bool evaluated; /* `verdict` has the policy's */
     struct verdict verdict;
-    const struct snapshot_route *route; /* NULL when unknown; lives with the snapshot */
+    bool shell; /* no route was named: the management shell, for whoever is signed in */
+    const struct snapshot_route *route; /* NULL when unknown or shell; lives with the snapshot */
     /* Who, when the key is bound; live until the next change of the state. */
     const struct binding *binding;
     const struct session *session;

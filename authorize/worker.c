@@ -6,6 +6,7 @@
 #include "authorize/connection.h"
 #include "authorize/convert_stream.h"
 #include "authorize/probe.h"
+#include "authorize/shell.h"
 #include "common/base/mem.h"
 #include "common/base/messages.h"
 #include "common/daemon/log.h"
@@ -209,6 +210,9 @@ static void dispatch(struct authorize *a, struct worker *w, const ProtobufCMessa
         break;
     case STREAM_CERTIFY:
         certify(a, w, &m->certify);
+        break;
+    case STREAM_SHELL:
+        shell_command(a, w, &m->shell);
         break;
     case STREAM_CUT_DONE:
         on_cut_done(a, w, m);

@@ -18,9 +18,10 @@ struct access_row {
 };
 
 static const struct access_row rows[] = {
-    {TYPE_URL "session.Session", R | P | D, R, R | D},
+    /* authorize ends sessions by logout in the management shell. */
+    {TYPE_URL "session.Session", R | P | D, R | D, R | D},
     {TYPE_URL "user.User", R | P | D, R, R},
-    {TYPE_URL "session.SessionBinding", R | P | D, R, R | D},
+    {TYPE_URL "session.SessionBinding", R | P | D, R | D, R | D},
     {TYPE_URL "session.IdentityBinding", R | P | D, R, R | D},
     /* Only whoever has the key that they are sealed with. */
     {TYPE_URL "postern.SealedTokens", R | P | D, 0, 0},

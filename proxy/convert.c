@@ -118,6 +118,19 @@ enum err convert_send_certify(struct rpc_stream *s, const struct decide_link *l)
     return send_message(s, &m);
 }
 
+enum err convert_send_shell_command(struct rpc_stream *s, const struct decide_link *l)
+{
+    Postern__ShellCommand command = POSTERN__SHELL_COMMAND__INIT;
+    command.connection_id = text(l->id);
+    command.verb = l->shell_verb == DECIDE_LOGOUT ? POSTERN__SHELL_COMMAND__VERB__LOGOUT
+                                                  : POSTERN__SHELL_COMMAND__VERB__WHOAMI;
+    command.request = l->shell_request;
+    Postern__WorkerMessage m = POSTERN__WORKER_MESSAGE__INIT;
+    m.message_case = POSTERN__WORKER_MESSAGE__MESSAGE_SHELL_COMMAND;
+    m.shell_command = &command;
+    return send_message(s, &m);
+}
+
 enum err convert_send_cut_done(struct rpc_stream *s, const char *id)
 {
     Postern__CutDone done = POSTERN__CUT_DONE__INIT;
@@ -229,6 +242,7 @@ static void read_decision(const Postern__Decision *m, struct decide_decision *d)
         .email = m->email,
         .route_id = m->route_id,
         .binding_key = m->binding_key,
+        .shell = m->shell,
         .state.config_hash = text(NULL),
     };
     if (m->upstream)
@@ -238,7 +252,7 @@ static void read_decision(const Postern__Decision *m, struct decide_decision *d)
                                                  .record_version = m->state->record_version,
                                                  .config_hash = m->state->config_hash};
     /* An answer that lacks what it needs is none. */
-    if ((d->verdict == DECIDE_ALLOW && !d->address_count) ||
+    if ((d->verdict == DECIDE_ALLOW && !d->address_count && !d->shell) ||
         (d->verdict == DECIDE_LOGIN && !m->login))
         d->verdict = DECIDE_DENY;
 }
@@ -306,6 +320,13 @@ void convert_message(const ProtobufCMessage *message, struct convert_message *ou
         break;
     case POSTERN__AUTHORIZE_MESSAGE__MESSAGE_LOGIN_RESULT:
         read_login_result(m->login_result, out);
+        break;
+    case POSTERN__AUTHORIZE_MESSAGE__MESSAGE_SHELL_RESULT:
+        out->kind = CONVERT_SHELL_RESULT;
+        out->connection_id = m->shell_result->connection_id;
+        out->number = m->shell_result->request;
+        out->sentence = m->shell_result->text;
+        out->status = m->shell_result->status;
         break;
     case POSTERN__AUTHORIZE_MESSAGE__MESSAGE_CUT:
         out->kind = CONVERT_CUT;

@@ -27,6 +27,7 @@ enum err convert_send_probe_result(struct rpc_stream *s, const struct probe_orde
 enum err convert_send_check(struct rpc_stream *s, const struct decide_link *l);
 enum err convert_send_cancel(struct rpc_stream *s, const struct decide_link *l);
 enum err convert_send_certify(struct rpc_stream *s, const struct decide_link *l);
+enum err convert_send_shell_command(struct rpc_stream *s, const struct decide_link *l);
 enum err convert_send_cut_done(struct rpc_stream *s, const char *id);
 enum err convert_send_closed(struct rpc_stream *s, const struct decide_link *l, uint64_t bytes_in,
                              uint64_t bytes_out, const char *reason);
@@ -44,6 +45,7 @@ enum convert_kind {
     CONVERT_CERTIFICATE,
     CONVERT_REFUSAL,
     CONVERT_CUT,
+    CONVERT_SHELL_RESULT,
     CONVERT_PROBE, /* convert_probe gives it */
 };
 
@@ -51,14 +53,15 @@ enum convert_kind {
 struct convert_message {
     enum convert_kind kind;
     const char *connection_id;
-    uint32_t number;         /* attempt, or request of a Certify */
+    uint32_t number;         /* attempt, or request of a Certify or ShellCommand */
     uint32_t protocol;       /* HELLO */
     const char *build;       /* HELLO */
     const char *instance;    /* HELLO */
     const char *config_hash; /* HELLO */
     uint64_t streams;        /* HEARTBEAT */
     bool accepted;           /* LOGIN_RESULT */
-    const char *sentence;    /* LOGIN_RESULT, REFUSAL, CUT */
+    const char *sentence;    /* LOGIN_RESULT, REFUSAL, CUT, SHELL_RESULT */
+    uint32_t status;         /* SHELL_RESULT */
     struct view certificate;
     uint64_t serial;
     struct decide_decision decision;

@@ -29,6 +29,11 @@ void decide_send_questions(struct decide *d)
                 return;
             l->certify_sent = true;
         }
+        if (l->is_in_shell && !l->shell_sent) {
+            if (convert_send_shell_command(d->stream, l) != OK)
+                return;
+            l->shell_sent = true;
+        }
     }
 }
 
@@ -103,6 +108,15 @@ static bool certify_ends(struct decide_link *l, const struct convert_message *m)
     return true;
 }
 
+static void on_shell_result(struct decide_link *l, const struct convert_message *m)
+{
+    if (!l->is_in_shell || m->number != l->shell_request)
+        return;
+    l->is_in_shell = false;
+    l->shell_at = TIMER_NEVER;
+    l->events->on_shell(l->ctx, m->status, m->sentence);
+}
+
 static void on_cut(struct decide *d, const struct convert_message *m)
 {
     struct decide_link *l = map_get(&d->links, view_str(m->connection_id));
@@ -135,6 +149,9 @@ static void on_answer(struct decide *d, const struct convert_message *m)
     case CONVERT_REFUSAL:
         if (certify_ends(l, m))
             l->events->on_refusal(l->ctx, m->sentence);
+        break;
+    case CONVERT_SHELL_RESULT:
+        on_shell_result(l, m);
         break;
     case CONVERT_NOTHING:
     case CONVERT_HELLO:
@@ -189,6 +206,11 @@ static bool expire_question(struct decide_link *l, uint64_t now)
     if (l->is_certifying && now >= l->certify_at) {
         l->is_certifying = false;
         l->events->on_refusal(l->ctx, sentence);
+        return true;
+    }
+    if (l->is_in_shell && now >= l->shell_at) {
+        l->is_in_shell = false;
+        l->events->on_shell(l->ctx, 1, sentence);
         return true;
     }
     return false;

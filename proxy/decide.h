@@ -64,8 +64,11 @@ struct decide_decision {
     const char *email;
     const char *route_id;
     const char *binding_key;
+    bool shell; /* ALLOW: the management shell; there are no addresses */
     struct decide_state_version state;
 };
+
+enum decide_shell_verb { DECIDE_WHOAMI, DECIDE_LOGOUT };
 
 struct decide_events {
     void (*on_decision)(void *ctx, const struct decide_decision *d);
@@ -73,6 +76,7 @@ struct decide_events {
     void (*on_login_ended)(void *ctx, const char *sentence);
     void (*on_certificate)(void *ctx, struct view certificate, uint64_t serial);
     void (*on_refusal)(void *ctx, const char *sentence);
+    void (*on_shell)(void *ctx, uint32_t status, const char *text);
     void (*on_cut)(void *ctx, const char *reason);
     /* A line for the user while no authorize can be reached. */
     void (*on_warn)(void *ctx, const char *line);
@@ -128,6 +132,12 @@ struct decide_link {
     struct buf public_key;
     struct buf host_key;
     char *upstream;
+    /* ShellCommand */
+    bool is_in_shell;
+    bool shell_sent;
+    enum decide_shell_verb shell_verb;
+    uint64_t shell_at;
+    uint32_t shell_request;
 };
 
 struct decide;
@@ -171,5 +181,8 @@ void decide_withdraw(struct decide_link *l);
 /* Answered by on_certificate or on_refusal. */
 void decide_certify(struct decide_link *l, struct view public_key, struct view host_key,
                     const char *upstream);
+
+/* Of the management shell; answered by on_shell. One at a time. */
+void decide_shell(struct decide_link *l, enum decide_shell_verb verb);
 
 #endif

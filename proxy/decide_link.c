@@ -17,6 +17,7 @@ void decide_link_open(struct decide *d, struct decide_link *l, const char *id,
     memcpy(l->id, id, DECIDE_ID_LEN + 1);
     l->answer_at = TIMER_NEVER;
     l->certify_at = TIMER_NEVER;
+    l->shell_at = TIMER_NEVER;
     buf_init(&l->key, DECIDE_KEY_MAX);
     buf_init(&l->public_key, DECIDE_KEY_MAX);
     buf_init(&l->host_key, DECIDE_KEY_MAX);
@@ -128,4 +129,17 @@ void decide_certify(struct decide_link *l, struct view public_key, struct view h
     l->certify_at = decide_now(d) + d->config->grpc_client_timeout;
     if (d->phase == DECIDE_UP && convert_send_certify(d->stream, l) == OK)
         l->certify_sent = true;
+}
+
+void decide_shell(struct decide_link *l, enum decide_shell_verb verb)
+{
+    struct decide *d = l->decide;
+    CHECK(!l->is_in_shell);
+    l->shell_verb = verb;
+    l->shell_request++;
+    l->is_in_shell = true;
+    l->shell_sent = false;
+    l->shell_at = decide_now(d) + d->config->grpc_client_timeout;
+    if (d->phase == DECIDE_UP && convert_send_shell_command(d->stream, l) == OK)
+        l->shell_sent = true;
 }

@@ -65,6 +65,7 @@ static void unsend_all(struct decide *d)
     for (struct decide_link *l = d->first; l; l = l->next) {
         l->is_sent = false;
         l->certify_sent = false;
+        l->shell_sent = false;
         l->is_cut = false; /* the next replica decides anew */
     }
 }

@@ -101,6 +101,7 @@ void ssh_session_free(struct ssh_session *s)
     decide_link_close(&s->link, s->is_bridged ? r->bytes[RELAY_CLIENT] : 0,
                       s->is_bridged ? r->bytes[RELAY_TARGET] : 0, s->reason);
     ssh_live_fini(s);
+    ssh_shell_fini(s);
     ssh_upstream_fini(s);
     ssh_leg_fini(&s->down);
     if (s->has_auth)
@@ -148,7 +149,8 @@ void ssh_session_cut(struct ssh_session *s, const char *sentence, const char *re
     if (s->phase == SSH_SESSION_LIVE) {
         s->hard_at = now + SSH_SESSION_CLOSE_MS;
         relay_cut(&s->bridge.relay, view_str(sentence), REASON_BY_APPLICATION, now);
-        transport_disconnect(s->up.leg.transport, REASON_BY_APPLICATION, view_str(sentence));
+        if (s->up.leg.transport)
+            transport_disconnect(s->up.leg.transport, REASON_BY_APPLICATION, view_str(sentence));
     } else if (s->phase == SSH_SESSION_AUTH) {
         auth_server_deny(&s->auth, view_str(sentence));
     } else {

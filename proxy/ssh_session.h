@@ -79,6 +79,7 @@ struct ssh_session {
     struct ssh_upstream up;
     struct bridge bridge;
     bool is_bridged;
+    struct shell *shell; /* instead of a target; NULL: there is a route */
     struct ssh_prove prove;
     struct view *host_keys; /* views into config */
     struct timer timer;
@@ -149,6 +150,12 @@ void ssh_upstream_certificate(struct ssh_session *s, struct view certificate);
 uint64_t ssh_upstream_deadline(const struct ssh_session *s);
 void ssh_upstream_tick(struct ssh_session *s, uint64_t now);
 void ssh_upstream_fini(struct ssh_session *s);
+
+/* --- ssh_shell.c: the management shell --- */
+void ssh_shell_start(struct ssh_session *s);
+void ssh_shell_event(struct ssh_session *s, const struct shell_event *e);
+void ssh_shell_result(struct ssh_session *s, uint32_t status, const char *text);
+void ssh_shell_fini(struct ssh_session *s);
 
 /* --- ssh_session_live.c: the relay --- */
 void ssh_live_start(struct ssh_session *s);

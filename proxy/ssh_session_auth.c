@@ -108,7 +108,10 @@ static void allow(struct ssh_session *s, const struct decide_decision *d)
     mem_set_str(&s->email, d->email);
     mem_set_str(&s->route_id, d->route_id);
     auth_server_allow(&s->auth);
-    ssh_upstream_start(s, d);
+    if (d->shell)
+        ssh_shell_start(s);
+    else
+        ssh_upstream_start(s, d);
 }
 
 static void count_decision(struct ssh_session *s, enum decide_verdict verdict)
@@ -189,6 +192,15 @@ static void on_refusal(void *ctx, const char *sentence)
     ssh_session_turn(s);
 }
 
+static void on_shell(void *ctx, uint32_t status, const char *text)
+{
+    struct ssh_session *s = ctx;
+    if (s->phase != SSH_SESSION_LIVE)
+        return;
+    ssh_shell_result(s, status, text);
+    ssh_session_turn(s);
+}
+
 static void on_cut(void *ctx, const char *reason)
 {
     ssh_session_cut(ctx, reason, reason);
@@ -204,6 +216,7 @@ const struct decide_events ssh_auth_decide_events = {
     .on_login_ended = on_login_ended,
     .on_certificate = on_certificate,
     .on_refusal = on_refusal,
+    .on_shell = on_shell,
     .on_cut = on_cut,
     .on_warn = on_warn,
 };

@@ -13,13 +13,17 @@ void ssh_live_start(struct ssh_session *s)
         return; /* it has ended and says so itself */
     struct relay_config config = {.host_keys = s->host_keys,
                                   .host_key_count = s->config->host_key_count};
-    bridge_init(&s->bridge, s->down.transport, s->up.leg.transport, &config);
+    if (s->shell)
+        bridge_init_shell(&s->bridge, s->down.transport, s->shell, &config);
+    else
+        bridge_init(&s->bridge, s->down.transport, s->up.leg.transport, &config);
     s->is_bridged = true;
     s->phase = SSH_SESSION_LIVE;
     s->opened_at = now;
     s->access_at = now + s->config->access_log_interval;
     s->service->live++;
-    auth_client_fini(&s->up.auth);
+    if (s->up.is_authenticating)
+        auth_client_fini(&s->up.auth);
     s->up.is_authenticating = false;
     relay_advertise(&s->bridge.relay);
     ssh_access_log(s, SSH_ACCESS_OPEN);
@@ -100,7 +104,7 @@ static void on_relay(struct ssh_session *s, const struct relay_event *e)
 {
     if (e->type == RELAY_PROVE) {
         ssh_sign_prove(s, e);
-    } else if (e->side == RELAY_TARGET) {
+    } else if (e->side == RELAY_TARGET && !s->shell) {
         transport_disconnect(s->up.leg.transport, (enum msg_reason)e->reason, e->text);
         end_by_target(s, MESSAGE_SSH_TARGET_LOST, e->text);
     } else {
@@ -117,6 +121,8 @@ bool ssh_live_events(struct ssh_session *s)
         any = true;
         if (e.type == BRIDGE_RELAY)
             on_relay(s, &e.relay);
+        else if (e.type == BRIDGE_SHELL)
+            ssh_shell_event(s, &e.shell);
         else if (e.side == RELAY_CLIENT)
             on_client(s, &e.transport);
         else if (!s->is_cut)

@@ -164,7 +164,8 @@ static bool take_name(struct auth_server *a, struct view user)
         fail_message(a, REASON_ILLEGAL_USER_NAME, MESSAGE_SSH_BAD_NAME);
         return false;
     }
-    if (!name.route.len || !name.login.len) {
+    /* Without a route it is the management shell. */
+    if (!name.login.len) {
         fail_name(a, name.route.len ? MESSAGE_SSH_NO_LOGIN : MESSAGE_SSH_NO_ROUTE,
                   name.route.len ? name.route : name.login);
         return false;

@@ -55,6 +55,14 @@ def test_first_connection(fresh, snippets):
     fresh.transcript(second)
 
 
+def test_management_shell(fresh, snippets):
+    block, = snippets(CLIENTS)
+    keygen(fresh.path / ".ssh/id_ed25519")
+    assert "on web1" in fresh.run("ssh dev@web1@gw.example.com echo on web1", sign_in=True)
+    fresh.transcript(block)
+    assert "on web1" in fresh.run("ssh dev@web1@gw.example.com echo on web1", sign_in=True)
+
+
 def test_no_key(fresh, snippets):
     block, = snippets(CLIENTS)
     assert "Postern knows you by your SSH key" in fresh.run("ssh dev@web1@gw.example.com true", check=False)

@@ -168,7 +168,29 @@ static void test_signed_in(void **state)
     CHECK_DECISION(&f, "dev", "nobody", 1000, DECISION_DENY, WHY_POLICY);
     CHECK_DECISION(&f, "dev", "public", 1000, DECISION_ALLOW, WHY_ALLOWED);
     CHECK_DECISION(&f, "dev", "none", 1000, DECISION_DENY, WHY_ROUTE_UNKNOWN);
-    CHECK_DECISION(&f, "dev", "", 1000, DECISION_DENY, WHY_NO_ROUTE_NAMED);
+    teardown(&f);
+}
+
+/* No route: the management shell, for whoever is signed in. */
+static void test_shell(void **state)
+{
+    (void)state;
+    struct fixture f;
+    setup(&f, yaml);
+    struct decision d = ask(&f, "dev", "", 1000);
+    assert_int_equal(d.kind, DECISION_LOGIN);
+    assert_int_equal(d.why, WHY_NOT_BOUND);
+    assert_true(d.shell);
+    sign_in(&f, "bob@example.test"); /* whom no policy lets in anywhere */
+    d = ask(&f, "nobody", "", 1000);
+    assert_int_equal(d.kind, DECISION_ALLOW);
+    assert_true(d.shell);
+    assert_null(d.route);
+    assert_string_equal(d.session->id, "s1");
+    assert_int_equal(d.expires_ms, 2000);
+    d = ask(&f, "dev", "", 2000);
+    assert_int_equal(d.kind, DECISION_LOGIN);
+    assert_false(ask(&f, "dev", "web1", 1000).shell);
     teardown(&f);
 }
 
@@ -372,10 +394,15 @@ static void test_sentences(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_signed_in),     cmocka_unit_test(test_other_user),
-        cmocka_unit_test(test_not_signed_in), cmocka_unit_test(test_reveal_to_anyone),
-        cmocka_unit_test(test_directory),     cmocka_unit_test(test_ruled_out_key),
-        cmocka_unit_test(test_new_picture),   cmocka_unit_test(test_sentences),
+        cmocka_unit_test(test_shell),
+        cmocka_unit_test(test_signed_in),
+        cmocka_unit_test(test_other_user),
+        cmocka_unit_test(test_not_signed_in),
+        cmocka_unit_test(test_reveal_to_anyone),
+        cmocka_unit_test(test_directory),
+        cmocka_unit_test(test_ruled_out_key),
+        cmocka_unit_test(test_new_picture),
+        cmocka_unit_test(test_sentences),
         cmocka_unit_test(test_source),
     };
     return RUN(tests);

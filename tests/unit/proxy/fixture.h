@@ -76,6 +76,11 @@ struct fixture {
     bool refuses;       /* Certify gets Refusal */
     bool wrong_ca;      /* certificates by a CA that nobody trusts */
     const char *denies; /* sentence */
+    bool is_shell;      /* ssh names no route */
+    bool holds_shell;   /* ShellCommand gets no answer */
+    unsigned shell_commands;
+    uint32_t shell_request;
+    Postern__ShellCommand__Verb shell_verb;
     char connection[64];
     uint32_t attempt;
     char last_route[64];
@@ -296,7 +301,8 @@ static inline void fixture_decide(struct fixture *f, Postern__Decision__Verdict 
     d.verdict = verdict;
     d.sentence = (char *)(uintptr_t)sentence;
     d.session_id = d.user_id = (char *)(uintptr_t) "someone";
-    if (verdict == POSTERN__DECISION__VERDICT__ALLOW)
+    d.shell = f->is_shell && verdict == POSTERN__DECISION__VERDICT__ALLOW;
+    if (!f->is_shell && verdict == POSTERN__DECISION__VERDICT__ALLOW)
         d.upstream = &upstream;
     if (verdict == POSTERN__DECISION__VERDICT__LOGIN)
         d.login = &login;
@@ -416,9 +422,32 @@ static inline void fixture_on_register(struct fixture *f, const Postern__Registe
         f->live_registered += r->connections[i]->live;
         f->waiting_registered += !r->connections[i]->live;
         (void)snprintf(f->code, sizeof f->code, "%s", r->connections[i]->code);
-        assert_string_equal(r->connections[i]->check->ssh->route, "demo");
+        assert_string_equal(r->connections[i]->check->ssh->route, f->is_shell ? "" : "demo");
         assert_true(r->connections[i]->check->ssh->public_key.len > 0);
     }
+}
+
+static inline void fixture_shell_result(struct fixture *f, uint32_t status, const char *text)
+{
+    Postern__ShellResult r = POSTERN__SHELL_RESULT__INIT;
+    r.connection_id = f->connection;
+    r.request = f->shell_request;
+    r.status = status;
+    r.text = (char *)(uintptr_t)text;
+    Postern__AuthorizeMessage m = POSTERN__AUTHORIZE_MESSAGE__INIT;
+    m.message_case = POSTERN__AUTHORIZE_MESSAGE__MESSAGE_SHELL_RESULT;
+    m.shell_result = &r;
+    fixture_send(f, &m);
+}
+
+static inline void fixture_on_shell(struct fixture *f, const Postern__ShellCommand *c)
+{
+    f->shell_commands++;
+    f->shell_request = c->request;
+    f->shell_verb = c->verb;
+    assert_string_equal(c->connection_id, f->connection);
+    if (!f->holds_shell)
+        fixture_shell_result(f, 0, "User ID:    someone\n");
 }
 
 static inline void fixture_on_message(struct rpc_call *call, const ProtobufCMessage *message,
@@ -435,6 +464,8 @@ static inline void fixture_on_message(struct rpc_call *call, const ProtobufCMess
         fixture_on_certify(f, m->certify);
     else if (m->message_case == POSTERN__WORKER_MESSAGE__MESSAGE_REGISTER)
         fixture_on_register(f, m->register_);
+    else if (m->message_case == POSTERN__WORKER_MESSAGE__MESSAGE_SHELL_COMMAND)
+        fixture_on_shell(f, m->shell_command);
     else if (m->message_case == POSTERN__WORKER_MESSAGE__MESSAGE_CANCEL)
         f->cancels++;
     else if (m->message_case == POSTERN__WORKER_MESSAGE__MESSAGE_CUT_DONE)
@@ -713,7 +744,8 @@ static inline void fixture_fini(struct fixture *f)
 
 /* --- the client --- */
 
-/* ssh OPTIONS… LOGIN@demo@127.0.0.1 COMMAND; `options` is a NULL terminated list. */
+/* ssh OPTIONS… LOGIN@demo@127.0.0.1 COMMAND, without @demo in is_shell; `options` is a NULL
+ * terminated list. */
 static inline void fixture_ssh(struct fixture *f, struct process *p, const char *const *options,
                                const char *command)
 {
@@ -722,7 +754,7 @@ static inline void fixture_ssh(struct fixture *f, struct process *p, const char 
     char known[192];
     char login[128];
     (void)snprintf(port, sizeof port, "%u", f->ssh_port);
-    (void)snprintf(login, sizeof login, "%s@demo", f->login);
+    (void)snprintf(login, sizeof login, "%s%s", f->login, f->is_shell ? "" : "@demo");
     (void)snprintf(known, sizeof known, "UserKnownHostsFile=%s", fixture_path(f, "known_hosts"));
     (void)snprintf(user, sizeof user, "User=%s", login);
     const char *fixed[] = {"/usr/bin/ssh",

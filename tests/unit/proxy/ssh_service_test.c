@@ -397,6 +397,82 @@ static void test_drain_and_stop(void **state)
     f->service = NULL;
 }
 
+/* --- the management shell --- */
+
+static void test_shell(void **state)
+{
+    struct fixture *f = *state;
+    struct process p;
+    f->is_shell = true;
+    fixture_run(f, &p, "whoami");
+    process_wait(f, &p);
+    assert_int_equal(p.status, 0);
+    process_expect(&p, "User ID:    someone\n");
+    process_fini(&p);
+    UNTIL(f, f->closeds == 1);
+    assert_int_equal(f->checks, 1);
+    assert_int_equal(f->certifies, 0);
+    assert_string_equal(f->last_route, "");
+    assert_int_equal(f->shell_verb, POSTERN__SHELL_COMMAND__VERB__WHOAMI);
+    assert_int_equal(f->bytes_out, strlen("User ID:    someone\n"));
+    assert_string_equal(f->reason, "client disconnected");
+    fixture_run(f, &p, NULL);
+    process_wait(f, &p);
+    assert_int_equal(p.status, 0);
+    process_expect(&p, "Available Commands:");
+    process_expect(&p, "Which server?");
+    process_fini(&p);
+    assert_int_equal(f->shell_commands, 1);
+}
+
+static void test_shell_says_why_not(void **state)
+{
+    struct fixture *f = *state;
+    struct process p;
+    f->is_shell = f->holds_shell = true;
+    fixture_run(f, &p, "logout");
+    UNTIL(f, f->shell_commands == 1);
+    assert_int_equal(f->shell_verb, POSTERN__SHELL_COMMAND__VERB__LOGOUT);
+    fixture_shell_result(f, 1, "not now.");
+    process_wait(f, &p);
+    assert_int_equal(p.status, 1);
+    process_expect(&p, "Error: not now.\n");
+    process_fini(&p);
+}
+
+/* The question is asked again on the next stream. */
+static void test_shell_and_authorize_is_restarted(void **state)
+{
+    struct fixture *f = *state;
+    struct process p;
+    f->is_shell = f->holds_shell = true;
+    fixture_run(f, &p, "whoami");
+    UNTIL(f, f->shell_commands == 1);
+    fixture_stop_authorize(f);
+    f->holds_shell = false;
+    fixture_start_authorize(f);
+    process_wait(f, &p);
+    assert_int_equal(p.status, 0);
+    assert_int_equal(f->shell_commands, 2);
+    assert_int_equal(f->live_registered, 1);
+    process_expect(&p, "User ID:    someone\n");
+    process_fini(&p);
+}
+
+static void test_shell_is_cut(void **state)
+{
+    struct fixture *f = *state;
+    struct process p;
+    f->is_shell = f->holds_shell = true;
+    fixture_run(f, &p, "whoami");
+    UNTIL(f, f->shell_commands == 1);
+    assert_int_equal(ssh_service_live(f->service), 1);
+    fixture_cut(f, "Your session was ended.");
+    expect_refused(f, &p, "Your session was ended.");
+    UNTIL(f, f->closeds == 1 && f->cut_dones == 1);
+    assert_string_equal(f->reason, "Your session was ended.");
+}
+
 static void test_no_host_key(void **state)
 {
     struct fixture *f = *state;
@@ -443,6 +519,10 @@ int main(void)
         FRESH(test_strangers_do_not_keep_others_out),
         OPEN(test_noise),
         OPEN(test_drain_and_stop),
+        OPEN(test_shell),
+        OPEN(test_shell_says_why_not),
+        OPEN(test_shell_and_authorize_is_restarted),
+        OPEN(test_shell_is_cut),
         FRESH(test_no_host_key),
     };
     return RUN(tests);

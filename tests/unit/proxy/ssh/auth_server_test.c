@@ -73,8 +73,6 @@ static void test_names(void **state)
         const char *user;
         const char *text;
     } rows[] = {
-        {"dev", "Which server? Put the route into the user name: ssh dev@ROUTE@GATEWAY"},
-        {"dev@", "Which server? Put the route into the user name: ssh dev@ROUTE@GATEWAY"},
         {"@web1", "The login name before @web1 is empty: connect as LOGIN@ROUTE."},
         {"de\nv@web1", NULL},
         {"", "Which server? Put the route into the user name: ssh @ROUTE@GATEWAY"},
@@ -84,6 +82,21 @@ static void test_names(void **state)
         (void)setup_open(&s);
         request(s, rows[i].user, "none");
         expect_disconnect(s, REASON_ILLEGAL_USER_NAME, rows[i].text);
+        (void)teardown(&s);
+    }
+}
+
+/* It is the management shell's: authorize decides. */
+static void test_no_route(void **state)
+{
+    (void)state;
+    static const char *const names[] = {"dev", "dev@", "dev@:22"};
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        void *s;
+        (void)setup_open(&s);
+        request(s, names[i], "none");
+        expect_failure(s, METHODS, false);
+        expect_nothing(s);
         (void)teardown(&s);
     }
 }
@@ -635,6 +648,7 @@ int main(void)
         OPEN(test_other_service),
         OPEN(test_unknown_methods),
         cmocka_unit_test(test_names),
+        cmocka_unit_test(test_no_route),
         OPEN(test_name_too_long),
         OPEN(test_name_changes),
         OPEN(test_route_is_normalised),
