@@ -1,17 +1,20 @@
 #!/bin/bash
 # Postern in containers: four services behind a balancer, a target and a provider to try them with.
 #
-#   deploy/compose.sh init                 keys, secrets and certificates in deploy/state
+#   deploy/compose.sh init [--user-ca FILE] [--host-key FILE]...
+#                                          keys, secrets and certificates in deploy/state
 #   deploy/compose.sh up [--build]         images where they are missing, start, wait until healthy
 #   deploy/compose.sh scale SERVICE=N...   proxy, authorize: while everything runs
 #   deploy/compose.sh ps|logs|exec ...     as docker compose has them
 #   deploy/compose.sh postern ...          the postern command with the administrator's certificate
 #   deploy/compose.sh down [-v]            stop; -v: forget sign-ins and the provider's data too
 #
-# A user CA of your own, of any type:
-#   mkdir -p deploy/state/authorize && ssh-keygen -N "" -f deploy/state/authorize/user_ca
-# before init; host keys in the same way as deploy/state/proxy/host_{ed25519,ecdsa,rsa}. init keeps
-# what is there, and a second init changes nothing.
+# init makes what is not there and keeps what is: a second one changes nothing. A user CA and host
+# keys of your own, of any type, are private key files without a passphrase, as ssh-keygen makes
+# them: --user-ca keys/user_ca --host-key keys/host_rsa. They are copied.
+#
+# After init, docker compose and docker-compose 1.29 can be used in deploy/ as well: up -d, ps,
+# logs -f, exec, down -v. A plain up -d starts one of each, whatever scale said.
 #
 # Variables: POSTERN_HTTPS_PORT (443) and POSTERN_SSH_PORT (2222), the balancer's published ports;
 # POSTERN_STATE_DIR and POSTERN_CONFIG_DIR, absolute; POSTERN_EDGE_SUBNET (172.30.0.0/24; then
@@ -29,7 +32,7 @@ image=${POSTERN_IMAGE:-postern} tag=${POSTERN_TAG:-latest}
 
 say() { echo "compose: $*"; }
 die() { echo "compose: $*" >&2; exit 1; }
-usage() { sed -n 's/^#   \(deploy\/compose.sh.*\)/\1/p' "$0" >&2; exit 2; }
+usage() { sed -n '4,11s/^#   //p' "$0" >&2; exit 2; }
 
 compose() {
     if docker compose version >/dev/null 2>&1; then
@@ -66,11 +69,63 @@ make_state() {
 set -eu
 umask 077
 cd /state
-mkdir -p ca users data databroker authorize authenticate proxy sshd idp
+mkdir -p ca users databroker authorize authenticate proxy sshd idp import
 t=$(mktemp -d)
+trap 'rm -rf "$t" /state/import' EXIT
 
 # put FILE FROM: a file of a service, unless it has it.
 put() { [ -e "$1" ] || cp "$2" "$1"; }
+
+# bring FILE FROM: the same for a file that the user named, which must not be lost in silence.
+bring() {
+    [ ! -e "$1" ] || cmp -s "$1" "$2" || {
+        echo "compose: $1 is there and is another key; remove it first to use yours" >&2
+        exit 1
+    }
+    put "$1" "$2"
+}
+
+# Its format names the type in the clear.
+key_type() {
+    case $(head -n 1 "$1") in
+    *'RSA PRIVATE KEY'*) echo ssh-rsa ;;
+    *'EC PRIVATE KEY'*) echo ecdsa ;;
+    *) grep -v -e ----- "$1" | base64 -d 2>/dev/null | tr -c 'a-z0-9-' '\n' |
+        grep -m 1 -E '^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521))$' ;;
+    esac
+}
+
+postern keygen secrets --out "$t/secrets" >/dev/null
+# The public half is made from the private one, so that the target trusts what signs; a file that
+# authorize could not use is found here, before anything is made.
+cat >"$t/ca.yaml" <<YAML
+shared_secret_file: $t/secrets/shared_secret
+authenticate_service_url: https://auth.example.test
+ssh_user_ca_key_file: $t/user_ca
+YAML
+if [ -e import/user_ca ]; then
+    cp import/user_ca "$t/user_ca"
+elif [ -e authorize/user_ca ]; then
+    cp authorize/user_ca "$t/user_ca"
+else
+    postern keygen user-ca --out "$t/user_ca" >/dev/null
+fi
+rm -f "$t/user_ca.pub"
+chmod 400 "$t/user_ca"
+postern --config "$t/ca.yaml" ca show >"$t/ca.pub" 2>"$t/err" || {
+    sed "s|$t/user_ca|the user CA|g" "$t/err" >&2
+    exit 1
+}
+for key in import/host-*; do
+    [ -e "$key" ] || continue
+    case $(key_type "$key") in
+    ssh-ed25519) bring proxy/host_ed25519 "$key" ;;
+    ssh-rsa) bring proxy/host_rsa "$key" ;;
+    ecdsa*) bring proxy/host_ecdsa "$key" ;;
+    *) echo "compose: a --host-key is not a private key of type ed25519, ecdsa or rsa" >&2; exit 1 ;;
+    esac
+done
+bring authorize/user_ca "$t/user_ca"
 
 if [ ! -e ca/ca.crt ]; then
     postern keygen services --out "$t/services" >/dev/null
@@ -83,7 +138,6 @@ if [ ! -e ca/ca.crt ]; then
 fi
 for service in databroker authorize authenticate proxy; do put $service/ca.crt ca/ca.crt; done
 
-postern keygen secrets --out "$t/secrets" >/dev/null
 put authorize/shared_secret "$t/secrets/shared_secret"
 put authenticate/shared_secret authorize/shared_secret
 put authenticate/cookie_secret "$t/secrets/cookie_secret"
@@ -96,17 +150,8 @@ if [ ! -e proxy/tls.crt ]; then
     put proxy/tls.crt "$t/tls/auth.example.test.crt"
 fi
 
-[ -e authorize/user_ca ] || postern keygen user-ca --out authorize/user_ca >/dev/null
-# Made from the private half, so that the target trusts what signs.
-cat >"$t/ca.yaml" <<YAML
-shared_secret_file: /state/authorize/shared_secret
-authenticate_service_url: https://auth.example.test
-ssh_user_ca_key_file: /state/authorize/user_ca
-YAML
-chmod 400 authorize/user_ca
-postern --config "$t/ca.yaml" ca show >"$t/user_ca.pub" 2>"$t/err" || { cat "$t/err" >&2; exit 1; }
 rm -f sshd/user_ca.pub
-cp "$t/user_ca.pub" sshd/
+cp "$t/ca.pub" sshd/user_ca.pub
 if [ ! -e sshd/host_ed25519 ]; then
     postern keygen host-keys --out "$t/target" >/dev/null
     cp "$t/target/host_ed25519" sshd/
@@ -142,15 +187,23 @@ own() {
 for service in databroker authorize authenticate proxy; do own $service 10001:10001; done
 own sshd 10002:10002
 own idp 10003:10003
-chown 10001:10001 data
-chmod 700 data
 chown -R "$OWNER" ca users admin.pem tls-ca.pem
-rm -rf "$t"
 STATE
 }
 
 init() {
-    mkdir -p "$state"
+    local user_ca='' host_keys=() import=$state/import key
+    while [ $# -gt 0 ]; do
+        case $1 in
+        --user-ca) user_ca=${2:?FILE}; shift 2 ;;
+        --host-key) host_keys+=("${2:?FILE}"); shift 2 ;;
+        *) usage ;;
+        esac
+    done
+    rm -rf "$import"
+    mkdir -p "$import"
+    [ -z "$user_ca" ] || cp "$user_ca" "$import/user_ca"
+    for key in "${!host_keys[@]}"; do cp "${host_keys[$key]}" "$import/host-$key"; done
     images
     make_state
     say "keys, secrets and certificates are in $state"
@@ -212,16 +265,6 @@ scale() {
     say "running: $(tr '\n' ' ' <"$state/scale")"
 }
 
-down() {
-    compose down "$@"
-    case " $* " in
-    *' -v '* | *' --volumes '*)
-        docker run --rm --user 0 --network none --volume "$state/data:/data" "$(image_name postern)" \
-            find /data -mindepth 1 -delete
-        ;;
-    esac
-}
-
 admin() {
     local network=${COMPOSE_PROJECT_NAME}_control
     docker run --rm --interactive --read-only --cap-drop ALL --security-opt no-new-privileges \
@@ -234,11 +277,10 @@ admin() {
 command=$1
 shift
 case $command in
-init) init ;;
+init) init "$@" ;;
 up) up "$@" ;;
 scale) scale "$@" ;;
-ps | logs | exec) compose "$command" "$@" ;;
-down) down "$@" ;;
+ps | logs | exec | down) compose "$command" "$@" ;;
 postern) admin "$@" ;;
 *) usage ;;
 esac

@@ -2,6 +2,7 @@
 # Runs the tests: everything, or the parts that are named.
 #   tests/run.sh [unit|lint|e2e]...     without a name: all three
 #   tests/run.sh compose                the stack of deploy/compose.sh, in containers
+#   tests/run.sh compose-load           the same under load, scaled, restarted and hurt: a table
 #   tests/run.sh fuzz SECONDS           libFuzzer, each target for SECONDS
 #   tests/run.sh bench [NAME]           JSON lines
 #   tests/run.sh packages               .deb files of Debian 12 and 13, installed and used in containers
@@ -53,7 +54,7 @@ run_e2e() {
     stage "e2e" $python -m pytest -q -p no:cacheprovider --timeout=400 --durations=15 tests/e2e
 }
 
-run_compose() {
+compose_images() {
     command -v docker >/dev/null || { echo "tests: compose needs docker" >&2; return 1; }
     stage "base image" deploy/base-image.sh trixie
     stage "image of a user's machine" docker build --quiet --force-rm --file deploy/Dockerfile \
@@ -63,7 +64,17 @@ run_compose() {
         stage "image $name" docker build --quiet --force-rm --file deploy/Dockerfile --target $image \
             --tag $name:latest .
     done
-    stage "compose" $python -m pytest -q -s -p no:cacheprovider --timeout=400 --durations=5 tests/compose
+}
+
+run_compose() {
+    compose_images
+    stage "compose" $python -m pytest -q -s -p no:cacheprovider --timeout=400 --durations=5 \
+        tests/compose/test_compose.py tests/compose/test_tutorial.py
+}
+
+run_compose_load() {
+    compose_images
+    stage "compose under load" $python -m pytest -q -s -p no:cacheprovider tests/compose/test_load.py
 }
 
 run_fuzz() {
@@ -95,12 +106,13 @@ case ${1:-all} in
 all) run_unit; run_lint; run_e2e ;;
 fuzz) run_fuzz "${2:?seconds}" ;;
 bench) run_bench "${2:-}" ;;
+compose-load) run_compose_load ;;
 packages) stage "packages for Debian 12 and 13" tests/packages/run.sh ;;
 debian13) stage "Debian 13: build, unit tests" tests/packages/debian13.sh ;;
 *) for part; do
     case $part in
     unit | lint | e2e | compose) "run_$part" ;;
-    *) echo "usage: tests/run.sh [unit|lint|e2e|compose]... | fuzz SECONDS | bench [NAME] | packages | debian13" >&2; exit 2 ;;
+    *) echo "usage: tests/run.sh [unit|lint|e2e|compose]... | compose-load | fuzz SECONDS | bench [NAME] | packages | debian13" >&2; exit 2 ;;
     esac
 done ;;
 esac

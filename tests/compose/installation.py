@@ -3,6 +3,7 @@ import ipaddress
 import json
 import os
 import pathlib
+import random
 import re
 import subprocess
 import sys
@@ -27,13 +28,15 @@ def docker(*argv, **kwargs):
 
 
 def free_subnet():
-    """A /24 that no network of the engine overlaps."""
+    """A /24 that no network of the engine overlaps, nor any that it makes by itself meanwhile."""
     taken = []
     for network in docker("network", "ls", "-q").stdout.split():
-        for config in json.loads(docker("network", "inspect", network).stdout)[0]["IPAM"]["Config"] or ():
-            taken.append(ipaddress.ip_network(config["Subnet"]))
-    return next(n for n in ipaddress.ip_network("172.30.0.0/15").subnets(new_prefix=24)
-                if n.version == 4 and not any(n.overlaps(t) for t in taken if t.version == 4))
+        inspected = docker("network", "inspect", network, check=False)  # it may be gone
+        for found in json.loads(inspected.stdout or "[]"):
+            taken += [ipaddress.ip_network(config["Subnet"]) for config in found["IPAM"]["Config"] or ()]
+    free = [n for n in ipaddress.ip_network("198.18.0.0/15").subnets(new_prefix=24)
+            if not any(n.overlaps(t) for t in taken if t.version == 4)]
+    return random.choice(free)
 
 
 class Compose:
@@ -53,11 +56,32 @@ class Compose:
                         POSTERN_HTTPS_PORT=str(https), POSTERN_SSH_PORT=str(ssh))
         self.clients = []
 
+    def edit_config(self, text):
+        """As editors do: a new file in the place of the old one."""
+        new = self.config / "postern.yaml.new"
+        new.write_text(text)
+        new.chmod(0o644)
+        new.rename(self.config / "postern.yaml")
+
+    def wait_healthy(self, timeout=180):
+        def all_healthy():
+            containers = [c for service in (*FOUR, "lb", "sshd", "idp") for c in self.inspect(service)]
+            return all(c["State"]["Running"] and c["State"]["Health"]["Status"] == "healthy" for c in containers)
+        wait_for(all_healthy, timeout, "all containers to be healthy", 0.5)
+
+    def save_logs(self, folder):
+        """For whoever looks for the reason of a failure."""
+        for service in (*FOUR, "lb", "sshd", "idp"):
+            for number, one in enumerate(self.ids(service)):
+                done = docker("logs", one, check=False)
+                pathlib.Path(folder, f"{service}-{number}.log").write_text(done.stdout + done.stderr)
+
     def sh(self, *argv, timeout=1500, **kwargs):
         return run(ROOT / "deploy/compose.sh", *argv, env=self.env, timeout=timeout, **kwargs)
 
     def ids(self, service):
-        return docker("ps", "-q", "--filter", f"label=com.docker.compose.project={self.project}",
+        """Those that run or ought to: a container that crashed is among them."""
+        return docker("ps", "-a", "-q", "--filter", f"label=com.docker.compose.project={self.project}",
                       "--filter", f"label=com.docker.compose.service={service}").stdout.split()
 
     def inspect(self, service):

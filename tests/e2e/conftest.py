@@ -7,7 +7,7 @@ import pytest
 from stack import Stack
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
-from snippets import read as read_snippets  # noqa: E402
+from snippet_fixture import snippets  # noqa: E402,F401
 
 
 @pytest.fixture(scope="module")
@@ -38,15 +38,3 @@ def release_stack(tmp_path_factory):
     """The release build, for what is large."""
     with Stack(tmp_path_factory.mktemp("release"), build="release") as s:
         yield s
-
-
-@pytest.fixture
-def snippets(request):
-    """snippets("docs/x.md") are the blocks of that document that name the running test."""
-    name = getattr(request.node, "originalname", request.node.name)
-
-    def take(document):
-        found = [s.text for s in read_snippets(document) if s.test == name]
-        assert found, f"{document} has no block with test={name}"
-        return found
-    return take
