@@ -106,6 +106,16 @@ void audit_cut(const struct connection *c)
              LOG_STR("ip", c->source), LOG_STR("reason", c->cut_reason));
 }
 
+void audit_no_certificate(const struct connection *c, const char *id, const char *upstream,
+                          const char *reason, const char *sentence)
+{
+    log_warn("certificate refused", LOG_STR("connection-id", id),
+             LOG_STR("session-id", c ? c->session_id : ""), LOG_STR("user", c ? c->user_id : ""),
+             LOG_STR("email", c ? c->email : ""), LOG_STR("route", c ? c->route_name : ""),
+             LOG_STR("login", c ? c->login : ""), LOG_STR("upstream", upstream),
+             LOG_STR("reason", reason), LOG_STR("text", sentence));
+}
+
 void audit_certificate(const struct connection *c, uint64_t serial, uint64_t valid_before_s,
                        const char *upstream)
 {

@@ -82,9 +82,7 @@ static void refuse(struct certification *c, const char *reason, const char *sent
 {
     struct worker *w = worker_for(c);
     count(c, "refused");
-    log_warn("certificate refused", LOG_STR("connection-id", c->connection),
-             LOG_STR("upstream", c->upstream), LOG_STR("reason", reason),
-             LOG_STR("text", sentence));
+    audit_no_certificate(connection_for(c), c->connection, c->upstream, reason, sentence);
     if (w)
         worker_sent(w, convert_send_refusal(w->call, c->connection, c->request, sentence));
     certification_free(c);

@@ -134,13 +134,15 @@ static void send_allow_shell(struct authorize *a, struct connection *c)
 static void send_allow(struct authorize *a, struct connection *c, const struct decision *d)
 {
     const struct route *route = d->route->route;
-    const char *types[KEY_TYPE_COUNT];
+    const char *types[2 * KEY_TYPE_COUNT];
+    size_t count = host_key_certificate_types(a->snapshot, d->route, types);
     AUTO_FREE char *record = host_key_record_id(route);
+    count +=
+        host_key_types(a->snapshot, d->route, state_host_keys(&a->state, record), types + count);
     struct stream_upstream upstream = {
         .address = route->to.address,
         .host_key_types = types,
-        .host_key_type_count =
-            host_key_types(a->snapshot, d->route, state_host_keys(&a->state, record), types),
+        .host_key_type_count = count,
         .login = c->login,
         .route = route->name,
         .host_key_policy = host_key_policy_name(route->ssh_host_key_policy),

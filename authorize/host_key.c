@@ -2,7 +2,10 @@
 
 #include "common/base/mem.h"
 #include "common/base/messages.h"
+#include "common/base/text.h"
 #include "common/crypto/cert.h"
+
+enum { NAMES_MAX = 200 }; /* bytes of a certificate's names in a sentence */
 
 char *host_key_record_id(const struct route *route)
 {
@@ -52,18 +55,65 @@ static void refuse(struct host_key_judgement *out, const char *reason, char *sen
     out->sentence = sentence;
 }
 
-/* A host certificate by a CA of the route or of known_hosts, for this host, in time. */
-static bool is_certified(const struct shown *shown, uint64_t now_ms)
+static bool has_cas(const struct snapshot *s, const struct snapshot_route *route)
+{
+    const struct route_target *to = &route->route->to;
+    return route->host_cas.count || known_hosts_has_ca(&s->known_hosts, to->host, to->port);
+}
+
+static char *names_of(const struct cert *c)
+{
+    AUTO(buf_fini) struct buf out;
+    buf_init(&out, NAMES_MAX);
+    for (size_t i = 0; i < c->principals_len; i++) {
+        if ((i && buf_append_str(&out, ",") != OK) || text_printable(c->principals[i], &out) != OK)
+            break;
+    }
+    return out.len ? buf_to_str(&out) : mem_strdup("no host");
+}
+
+/* Why a host certificate is not good for this target, for logs; NULL when it is. */
+static const char *certificate_fault(const struct shown *shown, uint64_t now_ms, char **out_text)
 {
     const struct route_target *to = &shown->route->route->to;
-    if (!shown->is_certificate)
-        return false;
+    const struct known_hosts *known = &shown->s->known_hosts;
     const struct cert *c = &shown->cert;
-    bool known =
-        snapshot_keys_has(&shown->route->host_cas, &c->ca) ||
-        known_hosts_has(&shown->s->known_hosts, KNOWN_HOSTS_CA, to->host, to->port, &c->ca);
-    return known && cert_verify(c) == OK &&
-           cert_check(c, CERT_HOST, view_str(to->host), now_ms / 1000, NULL) == OK;
+    char ca[KEY_FINGERPRINT_MAX];
+    public_key_fingerprint(&c->ca, ca);
+    *out_text = NULL;
+    if (c->kind != CERT_HOST) {
+        *out_text = mem_strdup("it is a user's certificate");
+        return "host-certificate-kind";
+    }
+    if (known_hosts_has(known, KNOWN_HOSTS_REVOKED, to->host, to->port, &c->ca)) {
+        *out_text = mem_printf("its authority %s is revoked", ca);
+        return "host-certificate-revoked";
+    }
+    if (!snapshot_keys_has(&shown->route->host_cas, &c->ca) &&
+        !known_hosts_has(known, KNOWN_HOSTS_CA, to->host, to->port, &c->ca)) {
+        *out_text = mem_printf("its authority %s is none that the configuration names", ca);
+        return "host-certificate-authority";
+    }
+    if (cert_verify(c) != OK) {
+        *out_text = mem_strdup("its signature is wrong, or made with SHA-1");
+        return "host-certificate-signature";
+    }
+    enum err e = cert_check(c, CERT_HOST, view_str(to->host), now_ms / 1000, NULL);
+    if (e == ERR_MISMATCH) {
+        AUTO_FREE char *names = names_of(c);
+        *out_text = mem_printf("it is for %s, not for %s", names, to->host);
+        return "host-certificate-name";
+    }
+    if (e == ERR_EXPIRED) {
+        *out_text =
+            mem_strdup(now_ms / 1000 < c->valid_after ? "it is not valid yet" : "it has expired");
+        return "host-certificate-time";
+    }
+    if (e != OK) {
+        *out_text = mem_strdup("it has a critical option, which host certificates have not");
+        return "host-certificate-option";
+    }
+    return NULL;
 }
 
 static bool is_pinned(const struct shown *shown)
@@ -78,8 +128,23 @@ static bool is_pinned(const struct shown *shown)
 static bool has_pins(const struct shown *shown)
 {
     const struct route_target *to = &shown->route->route->to;
-    return shown->route->host_keys.count || shown->route->host_cas.count ||
+    return shown->route->host_keys.count || has_cas(shown->s, shown->route) ||
            known_hosts_types(&shown->s->known_hosts, to->host, to->port);
+}
+
+static void refuse_unpinned(const struct shown *shown, const char *fault, const char *fault_text,
+                            struct host_key_judgement *out)
+{
+    const struct route *route = shown->route->route;
+    if (fault)
+        refuse(out, fault,
+               message_format(MESSAGE_HOST_CERTIFICATE_REFUSED, route->name, route->to.address,
+                              fault_text, NULL));
+    else
+        refuse(out, "host-key-not-pinned",
+               message_format(has_cas(shown->s, shown->route) ? MESSAGE_HOST_KEY_NOT_CERTIFIED
+                                                              : MESSAGE_HOST_KEY_NOT_PINNED,
+                              route->name, route->to.address, shown->fingerprint, NULL));
 }
 
 static void judge_by_record(const struct shown *shown, const struct host_keys *record,
@@ -125,15 +190,18 @@ static void judge_shown(const struct shown *shown, const struct host_keys *recor
                               shown->fingerprint, NULL));
         return;
     }
-    if (route->ssh_host_key_policy == HOST_KEY_POLICY_INSECURE || is_pinned(shown) ||
-        is_certified(shown, now_ms)) {
+    if (route->ssh_host_key_policy == HOST_KEY_POLICY_INSECURE || is_pinned(shown)) {
+        out->verdict = HOST_KEY_ACCEPT;
+        return;
+    }
+    AUTO_FREE char *text = NULL;
+    const char *fault = shown->is_certificate ? certificate_fault(shown, now_ms, &text) : NULL;
+    if (shown->is_certificate && !fault) {
         out->verdict = HOST_KEY_ACCEPT;
         return;
     }
     if (route->ssh_host_key_policy == HOST_KEY_POLICY_STRICT || has_pins(shown)) {
-        refuse(out, "host-key-not-pinned",
-               message_format(MESSAGE_HOST_KEY_NOT_PINNED, route->name, route->to.address,
-                              shown->fingerprint, NULL));
+        refuse_unpinned(shown, fault, text, out);
         return;
     }
     judge_by_record(shown, record, out);
@@ -172,6 +240,17 @@ size_t host_key_types(const struct snapshot *s, const struct snapshot_route *rou
         if (types >> type & 1)
             out[n++] = key_type_name((enum key_type)type);
     }
+    return n;
+}
+
+size_t host_key_certificate_types(const struct snapshot *s, const struct snapshot_route *route,
+                                  const char *out[KEY_TYPE_COUNT])
+{
+    size_t n = 0;
+    if (!has_cas(s, route))
+        return 0;
+    for (unsigned type = 0; type < KEY_TYPE_COUNT; type++)
+        out[n++] = cert_type_name((enum key_type)type);
     return n;
 }
 

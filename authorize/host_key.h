@@ -39,6 +39,14 @@ size_t host_key_types(const struct snapshot *s, const struct snapshot_route *rou
                       const struct host_keys *record, const char *out[KEY_TYPE_COUNT]);
 
 /*
+ * The types of host certificates ("ssh-ed25519-cert-v01@openssh.com", …) where the route or
+ * known_hosts names an authority for the target, else none: to be offered before all others.
+ * Returns how many; static strings.
+ */
+size_t host_key_certificate_types(const struct snapshot *s, const struct snapshot_route *route,
+                                  const char *out[KEY_TYPE_COUNT]);
+
+/*
  * A copy of `record` (NULL: an empty one of that id) with `key` put in place of the accepted or
  * pending row of its type.
  */

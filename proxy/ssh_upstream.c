@@ -2,6 +2,7 @@
 #include "common/base/mem.h"
 #include "common/base/messages.h"
 #include "common/base/text.h"
+#include "common/crypto/cert.h"
 #include "common/daemon/metrics.h"
 #include "proxy/ssh_service_internal.h"
 #include "proxy/ssh_session.h"
@@ -43,7 +44,10 @@ static void fail_auth(struct ssh_session *s, const struct auth_client_event *e)
 
 /* --- dialling --- */
 
-/* Algorithms of the recorded types first, so that the target shows the key that is known. */
+/*
+ * Algorithms of the recorded types first, so that the target shows the key that is known; host
+ * certificates only where authorize asks for them.
+ */
 static char *algorithms_of(const struct decide_decision *d)
 {
     const struct transport_algorithms *all = transport_profile(TRANSPORT_COMPAT, TRANSPORT_CLIENT);
@@ -52,9 +56,13 @@ static char *algorithms_of(const struct decide_decision *d)
     for (size_t i = 0; i < d->host_key_type_count; i++) {
         for (size_t k = 0; k < KEY_ALG_COUNT; k++) {
             const struct key_alg *alg = key_alg(k);
-            if (strcmp(key_type_name(alg->type), d->host_key_types[i]) == 0 &&
-                view_list_has(view_str(all->host_key), view_str(alg->name)))
-                IGNORE(buf_printf(&out, "%s%s", out.len ? "," : "", alg->name), "fits");
+            const char *name =
+                strcmp(key_type_name(alg->type), d->host_key_types[i]) == 0    ? alg->name
+                : strcmp(cert_type_name(alg->type), d->host_key_types[i]) == 0 ? alg->cert_name
+                                                                               : NULL;
+            /* A certificate's algorithm is as good as the plain one. */
+            if (name && view_list_has(view_str(all->host_key), view_str(alg->name)))
+                IGNORE(buf_printf(&out, "%s%s", out.len ? "," : "", name), "fits");
         }
     }
     struct view rest = view_str(all->host_key);

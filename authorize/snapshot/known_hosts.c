@@ -16,6 +16,32 @@ static struct view next_word(struct view *rest)
     return word;
 }
 
+static enum err parse_sha1(struct view base64, uint8_t out[DIGEST_SHA1_LEN])
+{
+    AUTO(buf_fini) struct buf bytes;
+    buf_init(&bytes, DIGEST_SHA1_LEN);
+    TRY(text_unbase64(base64, &bytes));
+    if (bytes.len != DIGEST_SHA1_LEN)
+        return ERR_SYNTAX;
+    memcpy(out, buf_ptr(&bytes), DIGEST_SHA1_LEN);
+    return OK;
+}
+
+/* "|1|SALT|HASH", HashKnownHosts of ssh_config(5); such a line has one name. */
+static enum err parse_hashed(struct view names, struct known_host *row)
+{
+    struct view salt;
+    if (!view_starts_with(names, VIEW("|1|")))
+        return ERR_SYNTAX;
+    names = view_skip(names, 3);
+    if (!view_next(&names, '|', &salt))
+        return ERR_SYNTAX;
+    TRY(parse_sha1(salt, row->salt));
+    TRY(parse_sha1(names, row->hash));
+    row->is_hashed = true;
+    return OK;
+}
+
 static void parse_line(struct known_hosts *k, struct view line, unsigned number,
                        struct diag_place at, struct diag *d)
 {
@@ -32,19 +58,19 @@ static void parse_line(struct known_hosts *k, struct view line, unsigned number,
         }
         names = next_word(&line);
     }
-    if (view_starts_with(names, VIEW("|"))) {
-        diag_warn(d, at, key_name, "line %u: hashed names are not supported, the line is ignored",
-                  number);
+    struct known_host row = {.kind = kind};
+    if (view_starts_with(names, VIEW("|")) && parse_hashed(names, &row) != OK) {
+        diag_warn(d, at, key_name, "line %u: expected |1|SALT|HASH, the line is ignored", number);
         return;
     }
-    struct public_key key;
-    enum err e = public_key_parse_line(&key, line, NULL);
+    enum err e = public_key_parse_line(&row.key, line, NULL);
     if (e != OK) {
         diag_warn(d, at, key_name, "line %u: %s, the line is ignored", number, err_text(e));
         return;
     }
+    row.patterns = mem_strndup(names.ptr, names.len);
     k->items = mem_realloc(k->items, (k->count + 1) * sizeof *k->items);
-    k->items[k->count++] = (struct known_host){kind, mem_strndup(names.ptr, names.len), key};
+    k->items[k->count++] = row;
 }
 
 void known_hosts_parse(struct known_hosts *k, struct view text, struct diag_place at,
@@ -99,11 +125,22 @@ static bool is_match(struct view pattern, struct view name)
     return p == pattern.len;
 }
 
-static bool is_for(const struct known_host *row, struct view name)
+static bool is_hash_of(const struct known_host *row, struct view name)
+{
+    uint8_t hash[DIGEST_SHA1_LEN];
+    AUTO_FREE char *lower = mem_strndup(name.ptr, name.len);
+    text_lower_str(lower);
+    digest_hmac_sha1(view_of(row->salt, sizeof row->salt), view_of(lower, name.len), hash);
+    return memcmp(hash, row->hash, sizeof hash) == 0;
+}
+
+static bool is_for_name(const struct known_host *row, struct view name)
 {
     struct view patterns = view_str(row->patterns);
     struct view pattern;
     bool found = false;
+    if (row->is_hashed)
+        return is_hash_of(row, name);
     while (view_next(&patterns, ',', &pattern)) {
         if (pattern.len && pattern.ptr[0] == '!') {
             if (is_match(view_skip(pattern, 1), name))
@@ -115,18 +152,28 @@ static bool is_for(const struct known_host *row, struct view name)
     return found;
 }
 
-static char *target_name(const char *host, uint16_t port)
+static bool is_for(const struct known_host *row, const char *host, uint16_t port)
 {
-    return port == 22 ? mem_strdup(host) : mem_printf("[%s]:%u", host, port);
+    AUTO_FREE char *name = port == 22 ? mem_strdup(host) : mem_printf("[%s]:%u", host, port);
+    return is_for_name(row, view_str(name)) ||
+           (row->kind != KNOWN_HOSTS_KEY && is_for_name(row, view_str(host)));
 }
 
 bool known_hosts_has(const struct known_hosts *k, enum known_hosts_kind kind, const char *host,
                      uint16_t port, const struct public_key *key)
 {
-    AUTO_FREE char *name = target_name(host, port);
     for (size_t i = 0; i < k->count; i++) {
         if (k->items[i].kind == kind && public_key_equal(&k->items[i].key, key) &&
-            is_for(&k->items[i], view_str(name)))
+            is_for(&k->items[i], host, port))
+            return true;
+    }
+    return false;
+}
+
+bool known_hosts_has_ca(const struct known_hosts *k, const char *host, uint16_t port)
+{
+    for (size_t i = 0; i < k->count; i++) {
+        if (k->items[i].kind == KNOWN_HOSTS_CA && is_for(&k->items[i], host, port))
             return true;
     }
     return false;
@@ -134,10 +181,9 @@ bool known_hosts_has(const struct known_hosts *k, enum known_hosts_kind kind, co
 
 unsigned known_hosts_types(const struct known_hosts *k, const char *host, uint16_t port)
 {
-    AUTO_FREE char *name = target_name(host, port);
     unsigned types = 0;
     for (size_t i = 0; i < k->count; i++) {
-        if (k->items[i].kind == KNOWN_HOSTS_KEY && is_for(&k->items[i], view_str(name)))
+        if (k->items[i].kind == KNOWN_HOSTS_KEY && is_for(&k->items[i], host, port))
             types |= 1U << k->items[i].key.type;
     }
     return types;

@@ -1,11 +1,12 @@
 /*
  * OpenSSH known_hosts files (sshd(8), "SSH_KNOWN_HOSTS FILE FORMAT"): which keys and authorities
- * are known for a target. Hashed names are not understood and warned about.
+ * are known for a target. Names may be hashed.
  */
 #ifndef AUTHORIZE_SNAPSHOT_KNOWN_HOSTS_H
 #define AUTHORIZE_SNAPSHOT_KNOWN_HOSTS_H
 
 #include "common/base/diag.h"
+#include "common/crypto/digest.h"
 #include "common/crypto/key.h"
 
 enum known_hosts_kind {
@@ -16,8 +17,11 @@ enum known_hosts_kind {
 
 struct known_host {
     enum known_hosts_kind kind;
-    char *patterns; /* comma separated, as written */
+    char *patterns; /* comma separated, as written; unless hashed */
     struct public_key key;
+    bool is_hashed; /* one name, as its HMAC under the salt */
+    uint8_t salt[DIGEST_SHA1_LEN];
+    uint8_t hash[DIGEST_SHA1_LEN];
 };
 
 /* A zeroed struct knows nobody. */
@@ -33,10 +37,14 @@ void known_hosts_fini(struct known_hosts *k);
 
 /*
  * Is there a row of this kind for the target with this key? The name is "host" for port 22, else
- * "[host]:port"; patterns have * and ?, and ! excludes.
+ * "[host]:port"; patterns have * and ?, and ! excludes. Authorities and revoked keys are looked for
+ * by the bare host too: what an authority signs has no ports, and a revoked key is good nowhere.
  */
 bool known_hosts_has(const struct known_hosts *k, enum known_hosts_kind kind, const char *host,
                      uint16_t port, const struct public_key *key);
+
+/* Is there an authority for the target? */
+bool known_hosts_has_ca(const struct known_hosts *k, const char *host, uint16_t port);
 
 /* The types of keys recorded for the target, as bits by enum key_type. */
 unsigned known_hosts_types(const struct known_hosts *k, const char *host, uint16_t port);

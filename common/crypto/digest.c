@@ -85,6 +85,15 @@ void digest_hmac(enum digest_alg alg, struct view key, struct view data, uint8_t
                data.len, out, &len));
 }
 
+void digest_hmac_sha1(struct view key, struct view data, uint8_t out[DIGEST_SHA1_LEN])
+{
+    static const uint8_t none;
+    unsigned len = 0;
+    CHECK(HMAC(EVP_sha1(), key.len ? key.ptr : &none, key.len, data.len ? data.ptr : &none,
+               data.len, out, &len) &&
+          len == DIGEST_SHA1_LEN);
+}
+
 void digest_hkdf(struct view secret, struct view salt, struct view info, uint8_t *out,
                  size_t out_len)
 {

@@ -31,6 +31,11 @@ void digest_final(struct digest *d, uint8_t *out);
 /* Writes digest_len(alg) bytes. */
 void digest_hmac(enum digest_alg alg, struct view key, struct view data, uint8_t *out);
 
+enum { DIGEST_SHA1_LEN = 20 };
+
+/* HMAC-SHA1, for the hashed names of known_hosts files alone; SHA-1 is good for nothing else. */
+void digest_hmac_sha1(struct view key, struct view data, uint8_t out[DIGEST_SHA1_LEN]);
+
 /*
  * RFC 5869 with SHA-256: extract with `salt` (may be empty), expand with `info` to `out_len`
  * bytes, at most 255 * 32.

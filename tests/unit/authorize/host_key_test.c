@@ -191,10 +191,13 @@ static void test_known_hosts_patterns(void **state)
         {"a*b*c*d", "aXbXcXdX", 22, false},
         {"a*b*c*d", "aXbXcXd", 22, true},
         {"", "web1", 22, false},
+        {"10.0.0.*", "10.0.0.7", 22, true},
+        {"[10.0.0.7]:*", "10.0.0.7", 2222, true},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
-        struct known_host row = {KNOWN_HOSTS_KEY, (char *)(uintptr_t)rows[i].patterns,
-                                 keys[HOST_A].public};
+        struct known_host row = {.kind = KNOWN_HOSTS_KEY,
+                                 .patterns = (char *)(uintptr_t)rows[i].patterns,
+                                 .key = keys[HOST_A].public};
         struct known_hosts k = {&row, 1};
         if (known_hosts_has(&k, KNOWN_HOSTS_KEY, rows[i].host, rows[i].port,
                             &keys[HOST_A].public) != rows[i].match)
@@ -207,6 +210,10 @@ static void test_known_hosts_warnings(void **state)
     (void)state;
     static const char *const lines[] = {
         "|1|salt|hash ssh-ed25519 AAAA",
+        "|2|F1E1KeoE/eEWhi10WpGv4OdiO6Y=|3988QV0VE8wmZL7suNrYQLITLCg= ssh-ed25519 AAAA",
+        "|1|F1E1KeoE/eEWhi10WpGv4OdiO6Y= ssh-ed25519 AAAA",
+        "|1|F1E1KeoE/eEWhi10WpGv4OdiO6Y=|3988QV0VE8wmZL7suNrYQLITLCg= ssh-ed25519 AAAA",
+        "|",
         "@marker host ssh-ed25519 AAAA",
         "host",
         "host ssh-dss A",
@@ -222,36 +229,142 @@ static void test_known_hosts_warnings(void **state)
     }
 }
 
-static void test_host_certificate(void **state)
+/* As sshd(8) shows it: the salt and hash that OpenSSH made of "192.168.1.61". */
+static void test_known_hosts_hashed(void **state)
 {
     (void)state;
+    static const char of_address[] = "|1|F1E1KeoE/eEWhi10WpGv4OdiO6Y=|3988QV0VE8wmZL7suNrYQLITLCg=";
     struct fixture f;
-    struct rng rng = rng_system();
-    setup(&f, HOST_KEY_POLICY_STRICT);
-    struct view principal = VIEW("target.test");
-    struct cert_spec spec = {
+    setup(&f, HOST_KEY_POLICY_TOFU);
+    known(&f, of_address, HOST_A);
+    assert_true(f.snapshot.known_hosts.items[0].is_hashed);
+    f.route.to.host = "192.168.1.61";
+    f.route.to.port = 22;
+    judged(&f, NULL, blob(HOST_A), HOST_KEY_ACCEPT, NULL);
+    judged(&f, NULL, blob(HOST_B), HOST_KEY_REFUSE, "host-key-not-pinned");
+    f.route.to.port = 2222;
+    judged(&f, NULL, blob(HOST_A), HOST_KEY_RECORD, NULL);
+    f.route.to.host = "192.168.1.62";
+    f.route.to.port = 22;
+    judged(&f, NULL, blob(HOST_A), HOST_KEY_RECORD, NULL);
+    known_hosts_fini(&f.snapshot.known_hosts);
+}
+
+/* --- host certificates --- */
+
+static struct cert_spec cert_for_target(const struct view *principal)
+{
+    return (struct cert_spec){
         .kind = CERT_HOST,
         .key = &keys[HOST_A].public,
         .serial = 1,
-        .principals = &principal,
+        .principals = principal,
         .principals_len = 1,
         .valid_after = 900,
         .valid_before = 1100,
     };
+}
+
+/* Judged at second 1000. */
+static void judged_cert(const struct fixture *f, const struct cert_spec *spec, int ca,
+                        enum host_key_verdict verdict, const char *reason)
+{
+    struct rng rng = rng_system();
+    struct buf cert;
+    buf_init(&cert, CERT_BLOB_MAX);
+    CHECK_OK(cert_sign(spec, &keys[ca], &rng, &cert));
+    judged(f, NULL, buf_view(&cert), verdict, reason);
+    buf_fini(&cert);
+}
+
+static void test_host_certificate(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct view principal = VIEW("target.test");
+    setup(&f, HOST_KEY_POLICY_STRICT);
+    struct cert_spec spec = cert_for_target(&principal);
+    judged_cert(&f, &spec, HOST_CA, HOST_KEY_REFUSE, "host-certificate-authority");
+    f.compiled.host_cas = (struct snapshot_keys){&keys[HOST_CA].public, 1};
+    judged_cert(&f, &spec, HOST_CA, HOST_KEY_ACCEPT, NULL);
+    /* Under tofu too nothing else will do: not its plain key, not another authority. */
+    f.route.ssh_host_key_policy = HOST_KEY_POLICY_TOFU;
+    judged_cert(&f, &spec, HOST_CA, HOST_KEY_ACCEPT, NULL);
+    judged(&f, NULL, blob(HOST_A), HOST_KEY_REFUSE, "host-key-not-pinned");
+    judged_cert(&f, &spec, HOST_B, HOST_KEY_REFUSE, "host-certificate-authority");
+    f.route.to.host = "other.test";
+    judged_cert(&f, &spec, HOST_CA, HOST_KEY_REFUSE, "host-certificate-name");
+    f.route.to.host = "target.test";
+    spec.valid_before = 1000;
+    judged_cert(&f, &spec, HOST_CA, HOST_KEY_REFUSE, "host-certificate-time");
+    spec.valid_after = 1001;
+    spec.valid_before = 1100;
+    judged_cert(&f, &spec, HOST_CA, HOST_KEY_REFUSE, "host-certificate-time");
+    spec.valid_after = 1000;
+    judged_cert(&f, &spec, HOST_CA, HOST_KEY_ACCEPT, NULL);
+    spec.principals_len = 0;
+    judged_cert(&f, &spec, HOST_CA, HOST_KEY_REFUSE, "host-certificate-name");
+    spec.principals_len = 1;
+    spec.kind = CERT_USER;
+    judged_cert(&f, &spec, HOST_CA, HOST_KEY_REFUSE, "host-certificate-kind");
+    spec.kind = CERT_HOST;
+    const struct cert_option option = {.name = VIEW("force-command")};
+    spec.critical = &option;
+    spec.critical_len = 1;
+    judged_cert(&f, &spec, HOST_CA, HOST_KEY_REFUSE, "host-certificate-option");
+    /* A pinned key is good, whatever its certificate says. */
+    f.compiled.host_keys = (struct snapshot_keys){&keys[HOST_A].public, 1};
+    judged_cert(&f, &spec, HOST_CA, HOST_KEY_ACCEPT, NULL);
+}
+
+static void test_host_ca_in_known_hosts(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct view principal = VIEW("target.test");
+    struct cert_spec spec = cert_for_target(&principal);
+    const char *types[KEY_TYPE_COUNT];
+    setup(&f, HOST_KEY_POLICY_TOFU);
+    assert_int_equal(host_key_certificate_types(&f.snapshot, &f.compiled, types), 0);
+    known(&f, "@cert-authority *.other,!target.test", HOST_B);
+    assert_int_equal(host_key_certificate_types(&f.snapshot, &f.compiled, types), 0);
+    /* Names without a port are enough. */
+    known(&f, "@cert-authority *.test", HOST_CA);
+    assert_int_equal(host_key_certificate_types(&f.snapshot, &f.compiled, types), KEY_TYPE_COUNT);
+    assert_string_equal(types[0], "ssh-ed25519-cert-v01@openssh.com");
+    judged_cert(&f, &spec, HOST_CA, HOST_KEY_ACCEPT, NULL);
+    judged_cert(&f, &spec, HOST_B, HOST_KEY_REFUSE, "host-certificate-authority");
+    /* No first use where an authority is known. */
+    judged(&f, NULL, blob(HOST_A), HOST_KEY_REFUSE, "host-key-not-pinned");
+    known(&f, "@revoked *", HOST_CA);
+    judged_cert(&f, &spec, HOST_CA, HOST_KEY_REFUSE, "host-certificate-revoked");
+    known_hosts_fini(&f.snapshot.known_hosts);
+    known(&f, "@cert-authority [target.test]:2022", HOST_CA);
+    judged_cert(&f, &spec, HOST_CA, HOST_KEY_ACCEPT, NULL);
+    known(&f, "@revoked target.test", HOST_A);
+    judged_cert(&f, &spec, HOST_CA, HOST_KEY_REFUSE, "host-key-revoked");
+    known_hosts_fini(&f.snapshot.known_hosts);
+}
+
+/* The person reads which name the certificate is for, with nothing that a terminal would act on. */
+static void test_certificate_sentence(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct rng rng = rng_system();
+    struct view names[] = {VIEW("a\033[2J"), VIEW("b.test")};
+    setup(&f, HOST_KEY_POLICY_STRICT);
+    f.compiled.host_cas = (struct snapshot_keys){&keys[HOST_CA].public, 1};
+    struct cert_spec spec = cert_for_target(names);
+    spec.principals_len = 2;
     struct buf cert;
     buf_init(&cert, CERT_BLOB_MAX);
     CHECK_OK(cert_sign(&spec, &keys[HOST_CA], &rng, &cert));
-    judged(&f, NULL, buf_view(&cert), HOST_KEY_REFUSE, "host-key-not-pinned");
-    f.compiled.host_cas = (struct snapshot_keys){&keys[HOST_CA].public, 1};
-    judged(&f, NULL, buf_view(&cert), HOST_KEY_ACCEPT, NULL);
-    /* Not its plain key, and not for another host. */
-    judged(&f, NULL, blob(HOST_A), HOST_KEY_REFUSE, "host-key-not-pinned");
-    f.route.to.host = "other.test";
-    judged(&f, NULL, buf_view(&cert), HOST_KEY_REFUSE, "host-key-not-pinned");
-    /* By another authority. */
-    f.route.to.host = "target.test";
-    f.compiled.host_cas = (struct snapshot_keys){&keys[HOST_B].public, 1};
-    judged(&f, NULL, buf_view(&cert), HOST_KEY_REFUSE, "host-key-not-pinned");
+    struct host_key_judgement j;
+    host_key_judge(&f.snapshot, &f.compiled, NULL, buf_view(&cert), 1000000, &j);
+    assert_non_null(strstr(j.sentence, "b.test, not for target.test"));
+    assert_null(strchr(j.sentence, '\033'));
+    host_key_judgement_fini(&j);
     buf_fini(&cert);
 }
 
@@ -265,7 +378,10 @@ int main(void)
         cmocka_unit_test(test_known_hosts),
         cmocka_unit_test(test_known_hosts_patterns),
         cmocka_unit_test(test_known_hosts_warnings),
+        cmocka_unit_test(test_known_hosts_hashed),
         cmocka_unit_test(test_host_certificate),
+        cmocka_unit_test(test_host_ca_in_known_hosts),
+        cmocka_unit_test(test_certificate_sentence),
     };
     return cmocka_run_group_tests_name(__FILE__, tests, make_keys, free_keys);
 }
