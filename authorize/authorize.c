@@ -1,11 +1,13 @@
 #include "authorize/authorize.h"
 
+#include "authorize/certify.h"
 #include "authorize/connection.h"
 #include "authorize/cut.h"
 #include "authorize/instances.h"
 #include "authorize/op.h"
 #include "authorize/presence.h"
 #include "authorize/probe.h"
+#include "authorize/proof.h"
 #include "authorize/reconsider.h"
 #include "authorize/signin.h"
 #include "authorize/sync.h"
@@ -32,9 +34,16 @@ struct state_version authorize_version(const struct authorize *a)
     };
 }
 
+uint64_t authorize_fresh_at(const struct authorize *a)
+{
+    if (!syncer_is_synced(a->durable_sync))
+        return 0;
+    return a->currency.proved ? a->currency.proved_at : syncer_fresh_at(a->durable_sync);
+}
+
 bool authorize_is_fresh(const struct authorize *a)
 {
-    uint64_t fresh = syncer_fresh_at(a->durable_sync);
+    uint64_t fresh = authorize_fresh_at(a);
     uint64_t now = loop_clock_ms();
     return fresh && (fresh >= now || now - fresh <= a->snapshot->config->authorize_max_staleness);
 }
@@ -61,7 +70,9 @@ static void on_tick(void *ctx)
     if (a->stopping)
         return;
     timer_after(&a->tick, AUTHORIZE_HEARTBEAT_MS);
+    proof_tick(a);
     workers_tick(a);
+    certify_tick(a);
     signin_tick(a);
     presence_flush(a);
     probes_tick(a);
@@ -298,6 +309,7 @@ void authorize_fini(void *ctx)
     struct authorize *a = ctx;
     for (struct map_iter i = live_iter(&a->live); map_next(&i);)
         connection_remove(a, connection_of(i.value), false);
+    certify_fini(a);
     ops_fini(a);
     probes_free(a->probes);
     crew_free(a->signers);

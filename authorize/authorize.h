@@ -6,6 +6,7 @@
  *   connection.c  one connection of a worker: from its check to its end
  *   signin.c      codes: who waits for which, their records
  *   reconsider.c  what changes decisions: records, reloads, clock edges
+ *   proof.c       whether the copy is current; checks that wait until it is
  *   certify.c     host keys and certificates
  *   shell.c       whoami and logout of the management shell
  *   presence.c    Connection records
@@ -21,6 +22,7 @@
 
 #include "authorize/decide.h"
 #include "authorize/live/codes.h"
+#include "authorize/live/currency.h"
 #include "authorize/live/live.h"
 #include "authorize/live/state_version.h"
 #include "authorize/requests.h"
@@ -44,6 +46,8 @@ enum {
     AUTHORIZE_CONNECTIONS_MAX = 100000, /* of one replica */
 };
 
+struct certification;
+struct connection;
 struct instances;
 struct probes;
 
@@ -61,6 +65,13 @@ struct authorize {
     struct syncer *durable_sync;
     struct syncer *request_sync;
     struct syncer *cut_sync;
+    struct currency currency; /* of the durable copy; clock time, as the next two */
+    uint64_t behind_at;       /* when the databroker said that there is more */
+    uint64_t seen_at;         /* when this process was last seen to run; 0 = not yet */
+    uint64_t pause_needs;     /* the proof that it waits for after it was stopped; 0 = none */
+    bool lags;                /* said to the workers */
+    struct connection *checks_first; /* that wait for a proof */
+    struct connection *checks_last;
     uint64_t memory_version; /* server_version of the memory-only history; 0 = not seen yet */
 
     struct state state;
@@ -71,14 +82,14 @@ struct authorize {
     struct map presences;
     unsigned presence_puts; /* under way */
     struct map cut_requests;
-    struct op *ops; /* answers that are waited for */
+    struct op *ops;               /* answers that are waited for */
+    struct certification *parked; /* of connections that are held */
     struct probes *probes;
     struct instances *instances;
     uint64_t started_ms; /* Unix */
 
     struct timer tick;  /* each second */
     uint64_t ticked_at; /* loop time */
-    uint64_t paused_at; /* loop time; this process was stopped and its copy may be old; 0 = not */
     struct timer edge;  /* the next clock edge */
     struct timer flush; /* Connection records that are to be written */
 
@@ -95,6 +106,9 @@ uint64_t authorize_now(void);
 
 /* The copy that decisions are made on. */
 struct state_version authorize_version(const struct authorize *a);
+
+/* loop_clock_ms when the copy was last known to be complete; 0 = there is none. */
+uint64_t authorize_fresh_at(const struct authorize *a);
 
 /* False when the copy is older than authorize_max_staleness, or there is none yet. */
 bool authorize_is_fresh(const struct authorize *a);

@@ -15,7 +15,9 @@ enum { TRIES_MAX = 4 };
 /* One Certify on its way: host key, record, signature. */
 struct certification {
     struct authorize *authorize;
-    uint64_t worker; /* in authorize.workers */
+    struct certification *next; /* in authorize.parked */
+    uint64_t until;             /* loop time; of one that is parked */
+    uint64_t worker;            /* in authorize.workers */
     char *connection;
     uint32_t request;
     struct public_key key;
@@ -272,6 +274,30 @@ static void judge(struct certification *c, const struct host_keys *record)
     host_key_judgement_fini(&j);
 }
 
+static void begin(struct certification *c)
+{
+    struct authorize *a = c->authorize;
+    const struct connection *found = connection_for(c);
+    if (!found) {
+        refuse(c, "not allowed", message_text(MESSAGE_CERTIFY_NOT_ALLOWED));
+        return;
+    }
+    const struct snapshot_route *route = snapshot_route(a->snapshot, view_str(found->route_name));
+    c->record_id = route ? host_key_record_id(route->route) : mem_strdup("");
+    judge(c, state_host_keys(&a->state, c->record_id));
+}
+
+/* Allowed by another replica whose copy is newer than ours: ours will be as new in a moment. */
+static void park(struct certification *c)
+{
+    struct authorize *a = c->authorize;
+    struct certification **end = &a->parked;
+    while (*end)
+        end = &(*end)->next;
+    c->until = loop_now_ms(a->loop) + a->records.timeout_ms;
+    *end = c;
+}
+
 void certify(struct authorize *a, struct worker *w, const struct stream_certify *m)
 {
     struct certification *c = mem_zalloc(sizeof *c);
@@ -283,17 +309,74 @@ void certify(struct authorize *a, struct worker *w, const struct stream_certify 
     c->upstream = mem_strdup(m->upstream);
     buf_init(&c->host_key, STREAM_KEY_MAX);
     IGNORE(buf_append(&c->host_key, m->host_key), "checked against the same limit");
-    struct connection *found = connection_for(c);
-    if (!found) {
-        refuse(c, "not allowed", message_text(MESSAGE_CERTIFY_NOT_ALLOWED));
-        return;
-    }
     if (public_key_parse(&c->key, m->public_key) != OK) {
         c->key = (struct public_key){0};
         refuse_on_route(c, "the worker's key cannot be read", MESSAGE_CERTIFY_FAILED);
         return;
     }
-    const struct snapshot_route *route = snapshot_route(a->snapshot, view_str(found->route_name));
-    c->record_id = route ? host_key_record_id(route->route) : mem_strdup("");
-    judge(c, state_host_keys(&a->state, c->record_id));
+    const struct connection *found = connection_find(a, w, c->connection);
+    if (found && found->phase == CONNECTION_HELD)
+        park(c);
+    else
+        begin(c);
+}
+
+/* The oldest of the parked ones that `is_due` says; NULL when there is none. */
+static struct certification *unpark(struct authorize *a,
+                                    bool (*is_due)(const struct certification *c, const void *ctx),
+                                    const void *ctx)
+{
+    for (struct certification **p = &a->parked; *p; p = &(*p)->next) {
+        struct certification *c = *p;
+        if (!is_due(c, ctx))
+            continue;
+        *p = c->next;
+        c->next = NULL;
+        return c;
+    }
+    return NULL;
+}
+
+static bool is_of(const struct certification *c, const void *ctx)
+{
+    return strcmp(c->connection, ctx) == 0;
+}
+
+void certify_unheld(struct authorize *a, const struct connection *found)
+{
+    AUTO_FREE char *id = mem_strdup(connection_id(found));
+    struct certification *c;
+    while ((c = unpark(a, is_of, id)))
+        begin(c);
+}
+
+/* Too late, or its connection is not held any more in some other way than certify_unheld. */
+static bool is_over(const struct certification *c, const void *ctx)
+{
+    const uint64_t *now = ctx;
+    struct worker *w = worker_for(c);
+    const struct connection *found = w ? connection_find(c->authorize, w, c->connection) : NULL;
+    return *now >= c->until || !found || found->phase != CONNECTION_HELD;
+}
+
+void certify_tick(struct authorize *a)
+{
+    uint64_t now = loop_now_ms(a->loop);
+    struct certification *c;
+    while ((c = unpark(a, is_over, &now))) {
+        if (now >= c->until)
+            refuse(c, "the copy of the database is too old",
+                   message_text(MESSAGE_AUTHORIZE_UNREACHABLE));
+        else
+            begin(c);
+    }
+}
+
+void certify_fini(struct authorize *a)
+{
+    struct certification *c;
+    while ((c = a->parked)) {
+        a->parked = c->next;
+        certification_free(c);
+    }
 }

@@ -1,9 +1,11 @@
 #include "authorize/connection.h"
 
 #include "authorize/audit.h"
+#include "authorize/certify.h"
 #include "authorize/cut.h"
 #include "authorize/host_key.h"
 #include "authorize/presence.h"
+#include "authorize/proof.h"
 #include "authorize/reconsider.h"
 #include "authorize/signin.h"
 #include "common/base/mem.h"
@@ -43,6 +45,7 @@ void connection_remove(struct authorize *a, struct connection *c, bool ended)
 {
     if (ended && c->phase == CONNECTION_CUT)
         metrics_observe(METRIC_CUT_DURATION, metrics_clock_us() - c->cut_us);
+    proof_leave(a, c);
     if (c->code)
         signin_leave(a, c);
     if (c->phase == CONNECTION_LIVE || c->phase == CONNECTION_CUT)
@@ -284,16 +287,23 @@ static void decide_for(struct authorize *a, const struct connection *c, struct d
 void connection_check(struct authorize *a, struct worker *w, const struct stream_check *m)
 {
     enum message why;
-    if (!authorize_is_fresh(a)) {
-        deny_check(a, w, m, MESSAGE_AUTHORIZE_STALE);
-        return;
-    }
     struct connection *c = connection_new(a, w, m, &why);
     if (!c) {
         deny_check(a, w, m, why);
         return;
     }
+    proof_wait(a, c);
+}
+
+void connection_decide(struct authorize *a, struct connection *c)
+{
     struct decision d;
+    if (c->worker->finished)
+        return; /* asks elsewhere; removed with its stream */
+    if (a->currency.proved < c->check_needs && !authorize_is_fresh(a)) {
+        connection_refuse(a, c, MESSAGE_AUTHORIZE_STALE);
+        return;
+    }
     decide_for(a, c, &d);
     audit_check(a, c, &d, "check");
     answer(a, c, &d);
@@ -385,6 +395,7 @@ void connection_reconsider(struct authorize *a, struct connection *c)
     case CONNECTION_WAITING:
         reconsider_waiting(a, c);
         break;
+    case CONNECTION_CHECKING:
     case CONNECTION_ASKING:
     case CONNECTION_HELD:
     case CONNECTION_CUT:
@@ -398,6 +409,7 @@ void connection_unhold(struct authorize *a, struct connection *c)
     reconsider_live(a, c);
     if (c->phase == CONNECTION_LIVE)
         cut_check(a, c);
+    certify_unheld(a, c);
     reconsider_arm(a);
 }
 

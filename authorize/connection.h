@@ -1,6 +1,7 @@
 /*
  * One connection of a worker, from its check to its end.
  *
+ *   CHECKING decided when the copy is known to be current
  *   ASKING   its code is being recorded: the answer comes after that
  *   WAITING  sent to the browser
  *   HELD     came live by Register on a newer copy than ours: decided when ours is as new
@@ -17,6 +18,7 @@
 #include "common/base/messages.h"
 
 enum connection_phase {
+    CONNECTION_CHECKING,
     CONNECTION_ASKING,
     CONNECTION_WAITING,
     CONNECTION_HELD,
@@ -50,6 +52,11 @@ struct connection {
      * shell can say what came of it. 0 = does not. */
     uint64_t leaving_ms;
 
+    /* CHECKING */
+    uint64_t check_needs; /* number of the proof, live/currency.h */
+    struct connection *check_next;
+    struct connection *check_prev;
+
     struct code *code; /* WAITING, ASKING */
 
     char *cut_reason; /* CUT */
@@ -73,8 +80,14 @@ struct ask connection_ask(const struct connection *c);
 /* NULL when there is none, or another worker has it. */
 struct connection *connection_find(struct authorize *a, const struct worker *w, const char *id);
 
-/* A question of a worker: decides and answers, or starts a sign-in. */
+/* A question of a worker. */
 void connection_check(struct authorize *a, struct worker *w, const struct stream_check *check);
+
+/*
+ * Its time has come: decides and answers, or starts a sign-in. Without a proof the copy must not
+ * be older than authorize_max_staleness.
+ */
+void connection_decide(struct authorize *a, struct connection *c);
 
 /* A connection that a worker brings along. */
 void connection_register(struct authorize *a, struct worker *w, const struct stream_registered *r);

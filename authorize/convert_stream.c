@@ -242,11 +242,12 @@ enum err convert_send_routes(struct rpc_call *call, const char *config_hash,
     return rpc_send(call, &m.base);
 }
 
-enum err convert_send_heartbeat(struct rpc_call *call, uint64_t streams)
+enum err convert_send_heartbeat(struct rpc_call *call, uint64_t streams, bool lagging)
 {
     Postern__AuthorizeMessage m = message_of(POSTERN__AUTHORIZE_MESSAGE__MESSAGE_HEARTBEAT);
     Postern__Heartbeat beat = POSTERN__HEARTBEAT__INIT;
     beat.streams = streams;
+    beat.lagging = lagging;
     m.heartbeat = &beat;
     return rpc_send(call, &m.base);
 }

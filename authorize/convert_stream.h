@@ -236,7 +236,7 @@ enum err convert_send_hello(struct rpc_call *call, const char *build, const char
                             const char *config_hash);
 enum err convert_send_routes(struct rpc_call *call, const char *config_hash,
                              uint64_t sign_in_timeout_ms, const char *const *routes, size_t count);
-enum err convert_send_heartbeat(struct rpc_call *call, uint64_t streams);
+enum err convert_send_heartbeat(struct rpc_call *call, uint64_t streams, bool lagging);
 enum err convert_send_decision(struct rpc_call *call, const struct stream_decision *d);
 enum err convert_send_login_result(struct rpc_call *call, const char *connection_id,
                                    uint32_t attempt, enum stream_outcome outcome,

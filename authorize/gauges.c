@@ -9,7 +9,7 @@ static void set_connections(struct authorize *a)
     static const char *const names[PHASES] = {
         [CONNECTION_ASKING] = "asking", [CONNECTION_WAITING] = "waiting",
         [CONNECTION_HELD] = "held",     [CONNECTION_LIVE] = "live",
-        [CONNECTION_CUT] = "cut",
+        [CONNECTION_CUT] = "cut",       [CONNECTION_CHECKING] = "checking",
     };
     int64_t counts[PHASES] = {0};
     for (struct map_iter i = live_iter(&a->live); map_next(&i);)
@@ -20,7 +20,7 @@ static void set_connections(struct authorize *a)
 
 static void set_sync(const struct authorize *a)
 {
-    uint64_t now = loop_clock_ms(), fresh = syncer_fresh_at(a->durable_sync);
+    uint64_t now = loop_clock_ms(), fresh = authorize_fresh_at(a);
     metrics_set(METRIC_SYNC_CONNECTED, syncer_is_connected(a->durable_sync));
     /* Before the first copy there is no age. */
     if (fresh)

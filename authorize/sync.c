@@ -3,6 +3,7 @@
 #include "authorize/convert_records.h"
 #include "authorize/cut.h"
 #include "authorize/presence.h"
+#include "authorize/proof.h"
 #include "authorize/reconsider.h"
 #include "authorize/signin.h"
 #include "common/base/mem.h"
@@ -29,6 +30,7 @@ static void on_durable_synced(void *ctx)
     struct authorize *a = ctx;
     state_complete(&a->state);
     reconsider_synced(a);
+    proof_synced(a);
     authorize_update_health(a);
 }
 

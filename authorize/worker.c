@@ -6,15 +6,13 @@
 #include "authorize/connection.h"
 #include "authorize/convert_stream.h"
 #include "authorize/probe.h"
+#include "authorize/proof.h"
 #include "authorize/shell.h"
 #include "common/base/mem.h"
 #include "common/base/messages.h"
 #include "common/daemon/log.h"
 
-enum {
-    PROTOCOL = 1,
-    CATCH_UP_MS = 1000, /* after a pause: to read what the databroker has sent meanwhile */
-};
+enum { PROTOCOL = 1 };
 
 struct view worker_key(const struct worker *w)
 {
@@ -61,39 +59,15 @@ static size_t count_served(struct authorize *a)
     return n;
 }
 
-/* The workers compare it with what other replicas say, so a change is told at once. */
-static void tell_served(struct authorize *a)
+void workers_tell(struct authorize *a)
 {
     size_t n = count_served(a);
     size_t cursor = 0;
     struct worker *w;
     while ((w = slots_next(&a->workers, &cursor))) {
         if (w->instance && !w->finished)
-            worker_sent(w, convert_send_heartbeat(w->call, n));
+            worker_sent(w, convert_send_heartbeat(w->call, n, a->lags));
     }
-}
-
-/* --- pauses --- */
-
-/*
- * A process that was stopped (SIGSTOP, a suspended machine) goes on with the copy of then, and with
- * questions that nobody waits for any more. Its workers are sent away, and nobody is served until
- * what the databroker has sent meanwhile is read, or its stream is found to be broken and is up
- * again.
- */
-static bool is_paused(struct authorize *a)
-{
-    uint64_t now = loop_now_ms(a->loop);
-    if (a->ticked_at && now > a->ticked_at + AUTHORIZE_SILENCE_MS) {
-        log_warn("authorize was paused, its workers are sent elsewhere",
-                 LOG_U64("ms", now - a->ticked_at));
-        a->ticked_at = now;
-        a->paused_at = now;
-        workers_end(a, "authorize was paused");
-    }
-    if (a->paused_at && now >= a->paused_at + CATCH_UP_MS && syncer_is_connected(a->durable_sync))
-        a->paused_at = 0;
-    return a->paused_at != 0;
 }
 
 /* --- the first message --- */
@@ -126,13 +100,12 @@ static void on_hello(struct authorize *a, struct worker *w, const struct stream_
         end(w, RPC_UNAVAILABLE, "no copy of the database yet");
         return;
     }
-    if (is_paused(a)) {
+    if (proof_pauses(a)) {
         end(w, RPC_UNAVAILABLE, "authorize was paused");
         return;
     }
     /* It is served elsewhere: only to even the numbers out, and not by a copy that may be old. */
-    if (m->hello.leaving &&
-        (m->hello.leaving < count_served(a) + 2 || !syncer_is_connected(a->durable_sync))) {
+    if (m->hello.leaving && (m->hello.leaving < count_served(a) + 2 || a->lags)) {
         end(w, RPC_RESOURCE_EXHAUSTED, "better served where it is");
         return;
     }
@@ -147,7 +120,7 @@ static void on_hello(struct authorize *a, struct worker *w, const struct stream_
     if (worker_sent(w, convert_send_hello(w->call, daemon_version(), a->instance,
                                           a->snapshot->config->hash)))
         send_routes(a, w);
-    tell_served(a);
+    workers_tell(a);
 }
 
 /* --- the others --- */
@@ -256,7 +229,7 @@ static void on_message(struct rpc_call *call, const ProtobufCMessage *message, v
     struct authorize *a = ctx;
     struct worker *w = rpc_call_data(call);
     struct stream_message m;
-    if (!w || w->finished || (w->instance && is_paused(a)))
+    if (!w || w->finished || (w->instance && proof_pauses(a)))
         return;
     w->heard_at = loop_now_ms(a->loop);
     convert_stream_message(message, &m);
@@ -315,7 +288,7 @@ static void on_end(struct rpc_call *call, bool cancelled, void *ctx)
     slots_remove(&a->workers, w->id);
     rpc_call_set_data(call, NULL);
     if (w->instance && !a->stopping)
-        tell_served(a);
+        workers_tell(a);
     mem_free(w->instance);
     mem_free(w->build);
     mem_free(w->host);
@@ -340,7 +313,6 @@ const struct rpc_method *worker_methods(size_t *out_count)
 
 void workers_tick(struct authorize *a)
 {
-    (void)is_paused(a);
     uint64_t now = loop_now_ms(a->loop);
     /* After a pause of our own the silence may be ours: what they sent is not read yet. */
     bool late = now - a->ticked_at > 2 * AUTHORIZE_HEARTBEAT_MS;
@@ -356,7 +328,7 @@ void workers_tick(struct authorize *a)
             end(w, RPC_DEADLINE_EXCEEDED, "silent for 3 s");
             continue;
         }
-        if (w->instance && worker_sent(w, convert_send_heartbeat(w->call, served)))
+        if (w->instance && worker_sent(w, convert_send_heartbeat(w->call, served, a->lags)))
             send_cuts(a, w, now);
     }
 }

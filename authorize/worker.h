@@ -33,6 +33,9 @@ bool worker_sent(struct worker *w, enum err e);
 /* Heartbeats, silence, cuts that are not confirmed. Each second. */
 void workers_tick(struct authorize *a);
 
+/* A heartbeat at once: the workers compare what it says with what other replicas say. */
+void workers_tell(struct authorize *a);
+
 /* The route table, after a reload. */
 void workers_send_routes(struct authorize *a);
 

@@ -339,6 +339,7 @@ void convert_message(const ProtobufCMessage *message, struct convert_message *ou
     case POSTERN__AUTHORIZE_MESSAGE__MESSAGE_HEARTBEAT:
         out->kind = CONVERT_HEARTBEAT;
         out->streams = m->heartbeat->streams;
+        out->lagging = m->heartbeat->lagging;
         break;
     case POSTERN__AUTHORIZE_MESSAGE__MESSAGE_PROBE:
         out->kind = CONVERT_PROBE;

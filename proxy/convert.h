@@ -58,10 +58,11 @@ struct convert_message {
     const char *build;       /* HELLO */
     const char *instance;    /* HELLO */
     const char *config_hash; /* HELLO */
-    uint64_t streams;        /* HEARTBEAT */
-    bool accepted;           /* LOGIN_RESULT */
-    const char *sentence;    /* LOGIN_RESULT, REFUSAL, CUT, SHELL_RESULT */
-    uint32_t status;         /* SHELL_RESULT */
+    uint64_t streams;        /* HEARTBEAT, as the next */
+    bool lagging;
+    bool accepted;        /* LOGIN_RESULT */
+    const char *sentence; /* LOGIN_RESULT, REFUSAL, CUT, SHELL_RESULT */
+    uint32_t status;      /* SHELL_RESULT */
     struct view certificate;
     uint64_t serial;
     struct decide_decision decision;

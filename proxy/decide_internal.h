@@ -46,6 +46,7 @@ struct decide {
     struct rpc_stream *stream;                /* of `main`, as the next */
     enum decide_phase phase;                  /* UP or DOWN */
     struct timer timer;
+    bool is_lagging;   /* its authorize says that others may know more */
     uint64_t streams;  /* workers that its authorize serves; 0 = it has not said */
     uint64_t ask_at;   /* when another replica may be asked */
     uint64_t trial_at; /* when a further trial may begin */

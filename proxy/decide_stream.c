@@ -13,6 +13,8 @@
  * need no numbers, but leaves both of two workers at one of two replicas half of the time.) The new
  * stream takes over when it is ready; the old one is half-closed and ends in order, so that the
  * old replica forgets its connections as moved, not as closed.
+ *
+ * A replica whose copy may be old says so, and is left for any other that has a current one.
  */
 #include "common/base/check.h"
 #include "common/base/mem.h"
@@ -26,6 +28,7 @@ enum {
     DECIDE_FOUND_MS = 1000,  /* a new address is asked within this */
     DECIDE_ASK_MS = 3000,    /* else: between two questions, and up to as much again */
     DECIDE_SETTLE_MS = 5000, /* the same, after a move */
+    DECIDE_LAG_ASK_MS = 500, /* the same, while the present one lags */
     DECIDE_TRIAL_MS = 300,   /* a trial that is not ready by then gets company */
     DECIDE_GREET_MS = 8000,  /* and this long to be, since it holds nobody up */
     DECIDE_LATE_MS = 1000,   /* a tick that is later than that was held up here */
@@ -103,6 +106,7 @@ static void lose(struct decide *d, const char *why)
     d->stream = NULL;
     d->phase = DECIDE_DOWN;
     d->streams = 0;
+    d->is_lagging = false;
     unsend_all(d);
     if (d->host.on_state)
         d->host.on_state(d->host.ctx, false, why);
@@ -154,6 +158,7 @@ static void move(struct decide *d)
              LOG_STR("to", d->main->address));
     unsend_all(d);
     d->streams = 0;
+    d->is_lagging = false;
     ask_after(d, DECIDE_SETTLE_MS, DECIDE_SETTLE_MS);
     take_into_use(d, d->main);
 }
@@ -215,6 +220,12 @@ static void on_heartbeat(struct decide *d, const struct convert_message *m)
         log_debug("authorize serves", LOG_STR("address", d->main->address),
                   LOG_U64("workers", m->streams));
     d->streams = m->streams;
+    if (m->lagging && !d->is_lagging) {
+        log_info("authorize lags, another one is asked", LOG_STR("address", d->main->address));
+        d->ask_at = decide_now(d);
+        timer_after(&d->timer, 0);
+    }
+    d->is_lagging = m->lagging;
 }
 
 static void on_probe(struct decide *d, const ProtobufCMessage *message)
@@ -365,11 +376,13 @@ static void try_another(struct decide *d, uint64_t now)
 static void ask_another(struct decide *d, uint64_t now)
 {
     char address[ADDRESS_TEXT_MAX];
-    if (d->phase != DECIDE_UP || d->candidate || d->leaving || d->streams < 2 || now < d->ask_at)
+    bool wants = d->is_lagging || d->streams >= 2;
+    if (d->phase != DECIDE_UP || d->candidate || d->leaving || !wants || now < d->ask_at)
         return;
-    ask_after(d, DECIDE_ASK_MS, DECIDE_ASK_MS);
+    uint64_t wait = d->is_lagging ? DECIDE_LAG_ASK_MS : DECIDE_ASK_MS;
+    ask_after(d, wait, wait);
     if (pick(d, now, address))
-        open_leg(d, address, d->streams, &d->candidate);
+        open_leg(d, address, d->is_lagging ? UINT64_MAX : d->streams, &d->candidate);
 }
 
 static uint64_t live(const struct decide *d)

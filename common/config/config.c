@@ -308,11 +308,13 @@ static void apply_defaults(struct parse *p)
     }
 }
 
+/* Which service a process is and where it listens is its own: replicas differ in it. */
 static bool is_left_out(const char *name)
 {
     bool file = false;
     const struct config_key *k = config_key_find(name, &file);
-    return strcmp(name, "services") == 0 || (k && (k->flags & CONFIG_HIDDEN));
+    return strcmp(name, "services") == 0 || strcmp(name, "metrics_address") == 0 ||
+           (k && (k->type == CONFIG_TYPE_ADDRESS || (k->flags & CONFIG_HIDDEN)));
 }
 
 static void parse_all(struct parse *p, const struct node *file_root)

@@ -57,7 +57,8 @@ struct config {
     /* --- where it comes from --- */
     enum config_service service;
     const char *file;
-    char hash[65]; /* hex; equal for equal settings in all services; secrets are not in */
+    char hash[65]; /* hex; equal for equal settings in all services; without secrets, and without
+                      where a process listens */
     uint8_t content_hash[32]; /* of everything that was read; equal = nothing changed */
     struct config_list files; /* every file that was read besides `file` */
 
@@ -178,7 +179,8 @@ struct config *config_ref(const struct config *c);
 /* NULL is fine. */
 void config_unref(const struct config *c);
 
-/* The bytes whose hash is config.hash: file and environment in normal form, without secrets. */
+/* The bytes whose hash is config.hash: file and environment in normal form, without secrets and
+ * listening addresses. */
 struct view config_canonical(const struct config *c);
 
 /* <authenticate_service_url>/oauth2/callback, which the provider must know; appended to `out`. */

@@ -222,6 +222,20 @@ static void syncer_free(void *ctx)
     mem_free(s);
 }
 
+void syncer_restart(struct syncer *s)
+{
+    /* A whole picture takes its time. */
+    if (s->stream && !s->following)
+        return;
+    if (s->stream) {
+        rpc_stream_close(s->stream);
+        s->stream = NULL;
+        set_connected(s, false, "nothing comes");
+    }
+    s->attempts = 0;
+    timer_after(&s->timer, 0);
+}
+
 /* Freed later: this may be inside one of its own callbacks. */
 void syncer_close(struct syncer *s)
 {

@@ -43,6 +43,9 @@ struct syncer_versions {
 struct syncer *syncer_open(struct rpc_channel *channel, struct loop *loop, const char *type,
                            const struct syncer_events *events, void *ctx);
 
+/* Whoever follows knows that something is missing: follows by a new stream, at once. */
+void syncer_restart(struct syncer *s);
+
 /* No callback comes any more. NULL is fine. */
 void syncer_close(struct syncer *s);
 

@@ -1,98 +1,15 @@
 """Two authorize processes and two proxies: spreading, approval, revoke, and replicas that come and go."""
 import re
 import signal
-import subprocess
 import time
 
 import pytest
 
-from stack import Stack, free_ports, wait_for
+from replicas import Replicas, live, one_record_each, still_streams
+from stack import wait_for
 
-SPREAD_SECONDS = 10
 OUTLIVE_SECONDS = 6
 IN_FLIGHT = 200
-
-
-class Replicas(Stack):
-    """A stack with further processes of a service: "authorize2" and "proxy2" are others of theirs.
-    Each authorize listens on the port of its grpc_address; both are named to every worker."""
-
-    def __init__(self, folder, **config):
-        super().__init__(folder, start=False, **config)
-        (self.authorize2_port, self.ssh2_port, self.https2_port, *self.more_health) = free_ports(5)
-        urls = [f"https://127.0.0.1:{p}" for p in (self.authorize_port, self.authorize2_port)]
-        self.write_config(authorize_service_url=None, authorize_service_urls=urls)
-
-    def health_port(self, service):
-        more = {"authorize2": 0, "proxy2": 1}
-        return self.more_health[more[service]] if service in more else super().health_port(service)
-
-    def environment(self, service):
-        own = {
-            "authorize": {"GRPC_ADDRESS": f"127.0.0.1:{self.authorize_port}"},
-            "authorize2": {"GRPC_ADDRESS": f"127.0.0.1:{self.authorize2_port}"},
-            "proxy2": {"ADDRESS": f"127.0.0.1:{self.https2_port}",
-                       "SSH_ADDRESS": f"127.0.0.1:{self.ssh2_port}",
-                       "POSTERN_WORKER_PIDFILE": str(self.folder / "run/proxy2-worker.pid")},
-        }
-        return dict(super().environment(service), **own.get(service, {}))
-
-    def spawn(self, service):
-        log = self.folder / "log"
-        with open(log / f"{service}.jsonl", "ab") as out, open(log / f"{service}.err", "ab") as err:
-            self.processes[service] = subprocess.Popen(
-                [self.bin / f"postern-{service.rstrip('2')}", "--config", self.folder / "postern.yaml"],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self.environment(service))
-
-    def __exit__(self, *exc):
-        for service in ("proxy2", "authorize2"):
-            self.stop(service)
-        super().__exit__(*exc)
-
-    def at(self, proxy, *command, **kwargs):
-        """ssh through the one or the other proxy."""
-        port = self.ssh_port if proxy == "proxy" else self.ssh2_port
-        return self.ssh(*command, options=["-o", f"Port={port}", *kwargs.pop("options", ())], **kwargs)
-
-    def served_by(self, proxy):
-        """The port of the authorize that the proxy's worker said last it goes to."""
-        port = None
-        for line in self.logs(proxy):
-            if line["message"] == "authorize connected":
-                port = line["address"]
-            if line["message"] == "authorize changed":
-                port = line["to"]
-        return port and int(port.rsplit(":", 1)[1])
-
-    def wait_spread(self, timeout=SPREAD_SECONDS):
-        both = {self.authorize_port, self.authorize2_port}
-
-        def spread():
-            return {self.owner_port(p) for p in ("proxy", "proxy2")} == both
-        begun = time.monotonic()
-        wait_for(spread, timeout, "the workers to be spread: " + str([self.moves(p) for p in ("proxy", "proxy2")]))
-        return time.monotonic() - begun
-
-    def owner_port(self, proxy):
-        """Where the worker is served: as the authorizes' logs say, which is what counts."""
-        worker = self.logs(proxy, "worker serves")[-1]["instance-id"]
-        found = []
-        for service, port in (("authorize", self.authorize_port), ("authorize2", self.authorize2_port)):
-            up = 0
-            for line in self.logs(service):
-                if line["message"] == "listening":
-                    up = 0
-                if line.get("worker") == worker:
-                    up += {"worker connected": 1, "worker gone": -1}.get(line["message"], 0)
-            if up > 0 and service in self.processes:
-                found.append(port)
-        return found[0] if len(found) == 1 else None
-
-    def moves(self, proxy):
-        return [line for line in self.logs(proxy) if str(line["message"]).startswith("authorize ")]
-
-    def records(self):
-        return self.cli_json("connections", "list")
 
 
 @pytest.fixture
@@ -100,28 +17,6 @@ def replicas(tmp_path):
     with Replicas(tmp_path / "stack") as s:
         s.start("databroker", "authorize", "authorize2", "authenticate", "proxy", "proxy2")
         yield s
-
-
-def live(stack, proxy, key="id_ed25519"):
-    client = stack.at(proxy, "i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done", key=key)
-    client.stdout.wait(r"^1\n")
-    return client
-
-
-def still_streams(client):
-    before = len(client.stdout.data)
-    wait_for(lambda: len(client.stdout.data) > before, 5, "the stream to go on")
-    assert client.process.poll() is None
-    lines = client.stdout.text().split()
-    numbers = lines[:-1]  # the last one may be half there
-    assert numbers == [str(i + 1) for i in range(len(numbers))], "nothing lost or doubled"
-
-
-def one_record_each(stack, count, timeout=15):
-    def found():
-        records = stack.records()
-        return len(records) == count and len({r["id"] for r in records}) == count
-    wait_for(found, timeout, f"{count} records, each once; now: {stack.records()}", step=0.5)
 
 
 def test_a_new_replica_is_noticed(tmp_path):
@@ -244,3 +139,97 @@ def test_one_replica_stopped_around_a_revoke(tmp_path):
             assert again.url()
             again.kill()
         one_record_each(stack, 0, 30)
+
+
+def test_a_replica_that_lags(tmp_path):
+    """What the databroker sends does not arrive at one of two replicas; nothing is broken."""
+    with Replicas(tmp_path / "stack") as stack:
+        stack.start_on_ways()
+        lagging, _ = stack.proxy_at(stack.authorize2_port)
+        up = [live(stack, p) for p in ("proxy", "proxy2")]
+        session, = stack.cli_json("sessions", "list")
+        stack.way.freeze()
+        stack.cli("sessions", "revoke", session["id"])
+        revoked = time.monotonic()
+        logins = []
+        while time.monotonic() - revoked < 3:
+            logins.append(stack.at(lagging, "echo in", options=["-o", "ConnectTimeout=20"]))
+            time.sleep(0.5)
+        for c in up:
+            assert c.wait(OUTLIVE_SECONDS) != 0
+        outlived = time.monotonic() - revoked
+        assert outlived <= OUTLIVE_SECONDS
+        # Each is sent to the browser; none is let in on the old copy, none is refused.
+        for c in logins:
+            assert c.url()
+            assert not c.stdout.data
+        asked = time.monotonic() - revoked
+        assert stack.logs("authorize2", "the copy of the database may be old")
+        assert stack.logs(lagging, "authorize lags, another one is asked")
+        assert {stack.owner_port(p) for p in ("proxy", "proxy2")} == {stack.authorize_port}
+        stack.way.thaw()
+        stack.wait_log("authorize2", "the copy of the database is current again")
+        stack.sign_in(logins[0].url())
+        for c in logins:
+            assert c.wait() == 0 and c.stdout.text() == "in\n", c.stderr.text()
+        spread = stack.wait_spread(20)
+        print(f"\nlive at a replica that lags: cut {outlived:.2f} s after the revoke; {len(logins)} logins: "
+              f"all sent to the browser within {asked:.2f} s; spread again after {spread:.1f} s")
+
+
+def test_a_certificate_waits_for_the_copy(tmp_path):
+    """Allowed by a replica that knows more than the one that is left: what it decided is not undone."""
+    with Replicas(tmp_path / "stack") as stack:
+        stack.start_on_ways()
+        _, other = stack.proxy_at(stack.authorize2_port)
+        stack.way.freeze()
+        # The target says nothing yet, so that Certify comes after the move.
+        stack.target.process.send_signal(signal.SIGSTOP)
+        try:
+            login = stack.at(other, "echo certified", key="new")
+            stack.sign_in(login.url())
+            allowed = stack.wait_log("authorize", "authorize check", decision="allow")
+            stack.kill("authorize")
+            stack.wait_log("authorize2", "connections registered", timeout=15)
+        finally:
+            stack.target.process.send_signal(signal.SIGCONT)
+        time.sleep(1)
+        assert login.process.poll() is None
+        assert not stack.logs("authorize2", "certificate issued", connection_id=allowed["connection-id"])
+        stack.way.thaw()
+        assert login.wait() == 0 and login.stdout.text() == "certified\n", login.stderr.text()
+        assert not stack.logs("authorize2", "certificate refused")
+
+
+def test_a_databroker_that_is_away_for_long(new_stack):
+    stack = new_stack(authorize_max_staleness="8s")
+    stack.bind()
+    client = stack.ssh("i=0; while :; do i=$((i+1)); echo $i; sleep 0.1; done")
+    client.stdout.wait(r"^1\n")
+    away = time.monotonic()
+    stack.kill("databroker")
+    rows = []
+    for at in (0, 6, 9, 11):
+        time.sleep(max(0, away + at - time.monotonic()))
+        begun = time.monotonic()
+        login = stack.ssh("echo in")
+        status = login.wait()
+        took = time.monotonic() - begun
+        if "database has not been reachable" in login.stderr.text():
+            outcome = "refused"
+        else:
+            outcome = login.stdout.text().strip() if status == 0 else login.stderr.text()
+        rows.append((begun - away, outcome, took))
+        still_streams(client)
+    print(f"\n{'databroker away for':<20} {'login':<8} {'took':>7}   (authorize_max_staleness 8 s)")
+    for since, outcome, took in rows:
+        print(f"{since:>18.1f} s {outcome:<8} {took:>5.1f} s")
+    assert [outcome for since, outcome, _ in rows if since >= 9] == ["refused"] * len(
+        [1 for since, _, _ in rows if since >= 9])
+    assert rows[0][1] == "in"
+    stack.start("databroker")
+    back = stack.ssh("echo in")
+    assert back.wait() == 0 and back.stdout.text() == "in\n", back.stderr.text()
+    session, = stack.cli_json("sessions", "list")
+    stack.cli("sessions", "revoke", session["id"])
+    assert client.wait(OUTLIVE_SECONDS) != 0, "watched again"

@@ -126,11 +126,17 @@ static void test_quickstart_others(void **state)
     world_fini(&w);
 }
 
-/* Two daemons with the same file report the same configuration; a secret's change does not show. */
+/* Two daemons with the same file report the same configuration, wherever each of them listens; a
+ * secret's change does not show. */
 static void test_canonical_form(void **state)
 {
     (void)state;
-    static const struct pairs env[] = {{"ADDRESS", "127.0.0.1:8443"}, {"SERVICES", "proxy"}, {0}};
+    static const struct pairs env[] = {{"ADDRESS", "127.0.0.2:9443"},
+                                       {"SSH_ADDRESS", "127.0.0.2:9022"},
+                                       {"METRICS_ADDRESS", "127.0.0.2:9090"},
+                                       {"SERVICES", "proxy"},
+                                       {0}};
+    static const struct pairs other_env[] = {{"SSH_SIGN_IN_TIMEOUT", "7m"}, {0}};
     struct world a = {.files = quickstart_files};
     struct world b = {.files = quickstart_files};
     struct world c = {.files = quickstart_files, .env = env};
@@ -140,6 +146,10 @@ static void test_canonical_form(void **state)
     CHECK_VIEW(config_canonical(a.c), config_canonical(b.c));
     CHECK_VIEW(config_canonical(a.c), config_canonical(c.c));
     assert_int_equal(view_search(config_canonical(a.c), VIEW("shared_secret")), -1);
+    struct world d = {.files = quickstart_files, .env = other_env};
+    must_load(&d, CONFIG_PROXY, quickstart);
+    assert_false(view_eq(config_canonical(a.c), config_canonical(d.c)));
+    world_fini(&d);
     world_fini(&a);
     world_fini(&b);
     world_fini(&c);

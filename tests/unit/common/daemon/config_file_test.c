@@ -254,6 +254,13 @@ static void test_environment(void **state)
     struct config *b = must_load(&f, CONFIG_PROXY, &d);
     (void)unsetenv("ADDRESS");
     assert_string_equal(b->address, "127.0.0.1:9");
+    /* Where a replica listens makes it no other configuration. */
+    assert_string_equal(a->hash, b->hash);
+    assert_memory_not_equal(a->content_hash, b->content_hash, 32);
+    config_unref(b);
+    (void)setenv("LOG_LEVEL", "debug", 1);
+    b = must_load(&f, CONFIG_PROXY, &d);
+    (void)unsetenv("LOG_LEVEL");
     assert_string_not_equal(a->hash, b->hash);
     assert_memory_not_equal(a->content_hash, b->content_hash, 32);
     config_unref(a);
