@@ -362,7 +362,7 @@ static void test_invalid_keeps_the_old(void **state)
         /* It still does its work. */
         expect_get(s.port, "/readyz", " 200 ");
     }
-    configure(&s, ":2", "");
+    configure(&s, ":2", "shutdown_grace: 7s\n");
     expect(&c, "\"message\":\"subject\",\"address\":\":2\"}");
     expect(&c, "\"message\":\"configuration reloaded\"");
     char *status = get(s.port, "/status");
