@@ -1,4 +1,5 @@
 """`ssh USER@GATEWAY`, a user name without a route: the management shell."""
+import calendar
 import os
 import re
 import socket
@@ -288,6 +289,38 @@ def test_logs_and_metrics(stack):
     assert checked["decision"] == "allow" and checked["session-id"] == opened["session-id"]
 
 
+def test_rekeys(stack):
+    """The client exchanges keys again and again while it sends and the shell answers."""
+    ssh = connect_paramiko(stack)
+    transport = ssh.get_transport()
+    transport.packetizer.REKEY_BYTES = 1 << 16
+    session = transport.open_session(timeout=20)
+    session.sendall(b"z" * (1 << 20))
+    session.exec_command("whoami")
+    assert b"User ID:" in session.makefile_stderr("rb").read()
+    assert session.recv_exit_status() == 0
+    connection = stack.logs("proxy", "shell command")[-1]["connection-id"]
+    ssh.close()
+    closed = stack.wait_log("proxy", "ssh connection closed", connection_id=connection)
+    assert closed["bytes-in"] == 1 << 20
+
+
+def test_ctrl_c(new_stack, tmp_path):
+    stack = new_stack()
+    stack.bind()
+    control = ["-o", f"ControlPath={tmp_path}/m"]
+    master = stack.ssh(route=None, options=["-M", "-N", *control])
+    wait_for((tmp_path / "m").exists, what="the master")
+    stack.stop("authorize")
+    before = len(stack.logs("proxy", "shell command"))
+    client = stack.ssh("whoami", route=None, stdin=subprocess.PIPE, options=["-tt", *control])
+    wait_for(lambda: len(stack.logs("proxy", "shell command")) > before, what="the question")
+    client.process.stdin.write(b"\3")
+    client.process.stdin.flush()
+    assert client.wait(10) == 130
+    assert master.process.poll() is None
+
+
 def test_connection_is_on_record_and_can_be_cut(stack):
     before = len(stack.logs("proxy", "ssh connection opened"))
     client = stack.ssh(route=None, options=["-N"])
@@ -323,6 +356,31 @@ def bind_in_browser(stack, key, cookies, *options):
     assert client.wait() == 0, client.stderr.text()
 
 
+def browser(stack, url, cookies):
+    return subprocess.run(["curl", "-sSL", "--cacert", stack.folder / "tls/localhost.crt", "--cookie", cookies, url],
+                          check=True, capture_output=True, text=True, timeout=30).stdout
+
+
+def test_approval_page_names_the_shell(stack, tmp_path):
+    bind_in_browser(stack, "page-first", tmp_path / "cookies")
+    client = stack.ssh("help", key="page", route=None)
+    page = browser(stack, client.url(), tmp_path / "cookies")
+    assert f"{LOGIN} (management shell)" in page
+    client.kill()
+
+
+def test_session_expires(new_stack):
+    stack = new_stack(cookie_expire="15s")
+    stack.bind()
+    client = stack.ssh(route=None, options=["-N"])
+    wait_for(lambda: stack.logs("proxy", "ssh connection opened", route=""), what="the shell")
+    session, = stack.cli_json("sessions", "list")
+    expires = calendar.timegm(time.strptime(session["expires_at"][:19], "%Y-%m-%dT%H:%M:%S"))
+    assert client.wait(30) == 255
+    assert -0.1 < time.time() - expires < 1 + CUT_SECONDS + SLACK
+    assert "Your session has expired; connect again to sign in." in client.stderr.text()
+
+
 def test_logout(new_stack, tmp_path):
     stack = new_stack()
     everybody = [{"authenticated_user": True}]
@@ -344,7 +402,8 @@ def test_logout(new_stack, tmp_path):
     # By the key, and in the browser: both ask again.
     for key in ("first", "second"):
         client = stack.ssh("true", key=key)
-        client.url()
+        page = browser(stack, client.url(), tmp_path / "cookies")
+        assert 'name="password"' in page and "Authorize" not in page, page
         client.kill()
     assert len(stack.cli_json("sessions", "list")) == 2 and len(stack.cli_json("bindings", "list")) == 2
     line, = stack.logs("authorize", "logged out")
@@ -377,8 +436,7 @@ def test_logout_leaves_what_is_remembered(new_stack, tmp_path):
     # The browser's session is gone too: it signs in for another key. Then one press is enough.
     other = stack.ssh("true", key="other")
     stack.sign_in(other.url(), cookies=tmp_path / "cookies")
-    page = subprocess.run(["curl", "-s", "--cacert", stack.folder / "tls/localhost.crt", "--cookie", tmp_path / "cookies", url],
-                          check=True, capture_output=True, text=True).stdout
+    page = browser(stack, url, tmp_path / "cookies")
     assert "autofocus>Authorize" in page and "create_id_binding" not in page, page
     stack.sign_in(url, cookies=tmp_path / "cookies")
     assert client.wait() == 0 and client.stdout.text() == "back\n"
