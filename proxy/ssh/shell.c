@@ -159,16 +159,25 @@ static void finish(struct shell_channel *c, uint32_t status, struct view text)
     c->phase = SHELL_WRITING;
 }
 
-static void begin(struct shell *s, struct shell_channel *c, const struct shell_result *r,
-                  const struct buf *text)
+typedef void (*command_fn)(struct view arg, struct buf *text, struct shell_result *out);
+
+/* One command per channel. */
+static bool start(struct shell *s, struct shell_channel *c, command_fn run, struct view arg)
 {
-    s->ran = r->name;
-    if (r->asks) {
-        c->verb = r->verb;
+    if (c->phase != SHELL_IDLE)
+        return false;
+    struct shell_result r;
+    AUTO(buf_fini) struct buf text;
+    buf_init(&text, SHELL_COMMAND_TEXT);
+    run(arg, &text, &r);
+    s->ran = r.name;
+    if (r.asks) {
+        c->verb = r.verb;
         c->phase = SHELL_ASKING;
     } else {
-        finish(c, r->status, buf_view(text));
+        finish(c, r.status, buf_view(&text));
     }
+    return true;
 }
 
 /* Ctrl-C, or a signal. What was asked may be done nevertheless; its answer is not shown. */
@@ -199,27 +208,13 @@ static bool request_pty(struct shell *s, struct shell_channel *c, struct reader 
 static bool request_shell(struct shell *s, struct shell_channel *c, struct reader *in)
 {
     (void)in;
-    if (c->phase != SHELL_IDLE)
-        return false;
-    struct shell_result r;
-    AUTO(buf_fini) struct buf text;
-    buf_init(&text, SHELL_TEXT_MAX);
-    shell_command_none(s->login, &text, &r);
-    begin(s, c, &r, &text);
-    return true;
+    return start(s, c, shell_command_none, view_str(s->login));
 }
 
 static bool request_exec(struct shell *s, struct shell_channel *c, struct reader *in)
 {
     struct view line = read_string(in);
-    if (reader_ok(in) != OK || c->phase != SHELL_IDLE)
-        return false;
-    struct shell_result r;
-    AUTO(buf_fini) struct buf text;
-    buf_init(&text, SHELL_TEXT_MAX);
-    shell_command_run(line, &text, &r);
-    begin(s, c, &r, &text);
-    return true;
+    return reader_ok(in) == OK && start(s, c, shell_command_run, line);
 }
 
 /*
@@ -229,14 +224,7 @@ static bool request_exec(struct shell *s, struct shell_channel *c, struct reader
 static bool request_subsystem(struct shell *s, struct shell_channel *c, struct reader *in)
 {
     struct view name = read_string(in);
-    if (reader_ok(in) != OK || c->phase != SHELL_IDLE)
-        return false;
-    struct shell_result r;
-    AUTO(buf_fini) struct buf text;
-    buf_init(&text, SHELL_TEXT_MAX);
-    shell_command_subsystem(name, &text, &r);
-    begin(s, c, &r, &text);
-    return true;
+    return reader_ok(in) == OK && start(s, c, shell_command_subsystem, name);
 }
 
 static bool request_window_change(struct shell *s, struct shell_channel *c, struct reader *in)

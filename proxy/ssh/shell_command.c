@@ -151,9 +151,10 @@ void shell_command_run(struct view line, struct buf *text, struct shell_result *
         help(text, w.topic);
 }
 
-void shell_command_none(const char *login, struct buf *text, struct shell_result *out)
+void shell_command_none(struct view login, struct buf *text, struct shell_result *out)
 {
-    AUTO_FREE char *hint = message_format(MESSAGE_SSH_NO_ROUTE, login, NULL);
+    AUTO_FREE char *name = mem_strndup(login.ptr, login.len);
+    AUTO_FREE char *hint = message_format(MESSAGE_SSH_NO_ROUTE, name, NULL);
     *out = (struct shell_result){.name = "help"};
     help_all(text);
     IGNORE(buf_printf(text, "\n%s\n", hint), "fits");

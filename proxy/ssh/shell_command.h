@@ -24,7 +24,7 @@ struct shell_result {
 void shell_command_run(struct view line, struct buf *text, struct shell_result *out);
 
 /* No command: the help, and how `login` reaches a server. */
-void shell_command_none(const char *login, struct buf *text, struct shell_result *out);
+void shell_command_none(struct view login, struct buf *text, struct shell_result *out);
 
 /* sftp and its like: says that there is none. */
 void shell_command_subsystem(struct view name, struct buf *text, struct shell_result *out);

@@ -10,6 +10,7 @@ import urllib.request
 import pytest
 
 from stack import LOGIN, Client, Stack, free_ports, wait_for
+from test_45_replicas import Replicas
 
 HELP = """Usage:
   postern [command]
@@ -410,6 +411,18 @@ def test_logout(new_stack, tmp_path):
     assert line["email"] == "demo@localhost" and line["ip"] == "127.0.0.1"
     assert all(client.process.poll() is None for client in staying)
     assert shell(stack, "whoami", key="theirs").returncode == 0
+
+
+def test_logout_reaches_other_replicas(tmp_path):
+    with Replicas(tmp_path / "replicas") as stack:
+        stack.start("databroker", "authorize", "authorize2", "authenticate", "proxy", "proxy2")
+        stack.wait_spread()
+        stack.bind()
+        there = stack.at("proxy2", "echo up; sleep 600")
+        there.stdout.wait("up")
+        client = stack.at("proxy", "logout", route=None)
+        assert client.wait() == 0, client.stderr.text()
+        ends(there, time.monotonic())
 
 
 def test_logout_in_a_terminal_of_several(new_stack, tmp_path):
