@@ -98,10 +98,12 @@ static const char *certificate_fault(const struct shown *shown, uint64_t now_ms,
         *out_text = mem_strdup("its signature is wrong, or made with SHA-1");
         return "host-certificate-signature";
     }
-    enum err e = cert_check(c, CERT_HOST, view_str(to->host), now_ms / 1000, NULL);
+    AUTO_FREE char *host = mem_strdup(to->host);
+    text_lower_str(host);
+    enum err e = cert_check(c, CERT_HOST, view_str(host), now_ms / 1000, NULL);
     if (e == ERR_MISMATCH) {
         AUTO_FREE char *names = names_of(c);
-        *out_text = mem_printf("it is for %s, not for %s", names, to->host);
+        *out_text = mem_printf("it is for %s, not for %s", names, host);
         return "host-certificate-name";
     }
     if (e == ERR_EXPIRED) {

@@ -52,10 +52,13 @@ static const char *key_advice(enum err e)
         return "the key has a passphrase; make one without: postern keygen user-ca, or remove it "
                "with ssh-keygen -p";
     if (e == ERR_UNSUPPORTED)
-        return "keys of this type cannot sign certificates here; use ed25519: postern keygen "
-               "user-ca";
+        return "keys of this type cannot sign certificates here; use ed25519, ecdsa or rsa: "
+               "postern "
+               "keygen user-ca";
     if (e == ERR_RANGE)
-        return "the key is too short or too long; use ed25519: postern keygen user-ca";
+        return "an RSA key has to have 2048 to 16384 bits; make one of 3072: postern keygen "
+               "user-ca "
+               "--type rsa";
     return "no private key in OpenSSH or PEM format could be read; make one: postern keygen "
            "user-ca";
 }

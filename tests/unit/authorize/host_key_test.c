@@ -292,6 +292,8 @@ static void test_host_certificate(void **state)
     judged_cert(&f, &spec, HOST_CA, HOST_KEY_ACCEPT, NULL);
     judged(&f, NULL, blob(HOST_A), HOST_KEY_REFUSE, "host-key-not-pinned");
     judged_cert(&f, &spec, HOST_B, HOST_KEY_REFUSE, "host-certificate-authority");
+    f.route.to.host = "Target.TEST"; /* as somebody wrote it in to: */
+    judged_cert(&f, &spec, HOST_CA, HOST_KEY_ACCEPT, NULL);
     f.route.to.host = "other.test";
     judged_cert(&f, &spec, HOST_CA, HOST_KEY_REFUSE, "host-certificate-name");
     f.route.to.host = "target.test";
