@@ -1,33 +1,12 @@
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
-#include "common/base/text.h"
 #include "common/daemon/log.h"
 #include "common/daemon/metrics.h"
 #include "proxy/ssh_measure.h"
 #include "proxy/ssh_service_internal.h"
 #include "proxy/ssh_session.h"
 
-enum { CGROUP_TEXT_MAX = 64, TIGHT_PERCENT = 90 };
-
-/* Half of what the machine has, or of what the control group may use. */
-uint64_t ssh_listener_memory_max(void)
-{
-    uint64_t max = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
-    char text[CGROUP_TEXT_MAX] = "";
-    FILE *f = fopen("/sys/fs/cgroup/memory.max", "re");
-    if (f) {
-        size_t n = fread(text, 1, sizeof text - 1, f);
-        uint64_t limit;
-        if (text_u64(view_trim(view_of(text, n && text[n - 1] == '\n' ? n - 1 : n)), UINT64_MAX,
-                     &limit) == OK &&
-            limit < max)
-            max = limit;
-        (void)fclose(f);
-    }
-    return max / 2;
-}
+enum { TIGHT_PERCENT = 90 };
 
 void ssh_listener_tick(struct ssh_service *s)
 {

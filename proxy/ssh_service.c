@@ -31,7 +31,7 @@ struct ssh_service *ssh_service_new(const struct ssh_service_host *host)
     s->host = *host;
     s->loop = host->loop;
     s->rng = rng_system();
-    s->memory_max = ssh_listener_memory_max();
+    s->memory_max = host->memory_max;
     struct decide_host d = {.loop = host->loop,
                             .rpc = host->rpc,
                             .instance_id = host->instance_id,

@@ -46,6 +46,7 @@ struct ssh_service_host {
     const char *build;       /* "0.1.0"; copied */
     struct ssh_signer signer;
     rsa_make_fn make_rsa; /* for rsa_pool.h; NULL: as there */
+    uint64_t memory_max;  /* bytes; near it new connections are refused */
     /* Health of "authorize.service": the Decide stream is up, or why not. May be NULL. */
     void (*on_authorize)(void *ctx, bool connected, const char *why);
     void *ctx;

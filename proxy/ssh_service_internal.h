@@ -40,7 +40,6 @@ struct ssh_service {
 void ssh_listener_accept(void *ctx, int fd, const struct address *peer);
 /* Looks at the memory in use. */
 void ssh_listener_tick(struct ssh_service *s);
-uint64_t ssh_listener_memory_max(void);
 
 /* A session is gone. */
 void ssh_service_session_gone(struct ssh_service *s);

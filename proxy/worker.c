@@ -15,6 +15,7 @@
 #include "common/daemon/process_stats.h"
 #include "common/io/timer.h"
 #include "proxy/front.h"
+#include "proxy/memory_limit.h"
 #include "proxy/sandbox.h"
 #include "proxy/ssh_service.h"
 #include "proxy/supervisor/process.h"
@@ -33,6 +34,7 @@ struct worker {
     struct ssh_service *ssh;
     struct rpc *rpc;
     struct rng rng;
+    uint64_t memory_max;
     struct loop_signal *signals[3];
     struct timer deadline;
     char instance_id[INSTANCE_ID];
@@ -143,6 +145,7 @@ static enum err set_ssh(struct worker *w, const struct worker_config *c, char **
                                           .instance_id = w->instance_id,
                                           .build = daemon_version(),
                                           .signer = worker_keys_ssh(w->keys),
+                                          .memory_max = w->memory_max,
                                           .on_authorize = on_authorize,
                                           .ctx = w};
     w->ssh = ssh_service_new(&host);
@@ -371,6 +374,8 @@ int worker_main(void)
     (void)close_range(PROCESS_FDS, UINT_MAX, 0);
     raise_descriptors();
     process_stats_open();
+    /* The other half is for what the allocator does not count, and for the kernel's buffers. */
+    w.memory_max = memory_limit_read("") / 2;
     enum sandbox sandbox = sandbox_enter();
     log_init("proxy", STDOUT_FILENO);
     log_sandbox(sandbox);
