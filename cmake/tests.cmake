@@ -49,12 +49,14 @@ foreach(file ${fuzz_targets})
     if(POSTERN_FUZZ)
         target_link_options(${target} PRIVATE -fsanitize=fuzzer)
         set_target_properties(${target} PROPERTIES LINKER_LANGUAGE C)
+        set(replay -runs=0)
     else()
         target_sources(${target} PRIVATE tests/fuzz/replay.c)
-        add_test(NAME fuzz/${target}
-            COMMAND ${target} ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${corpus})
-        set_tests_properties(fuzz/${target} PROPERTIES TIMEOUT 300)
+        set(replay)
     endif()
+    add_test(NAME fuzz/${target}
+        COMMAND ${target} ${replay} ${CMAKE_SOURCE_DIR}/tests/fuzz/corpus/${corpus})
+    set_tests_properties(fuzz/${target} PROPERTIES TIMEOUT 300)
 endforeach()
 
 # tests/bench/x_bench.c -> program that prints JSON lines; only numbers of release builds count.
