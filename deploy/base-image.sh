@@ -42,6 +42,12 @@ build() {
     echo force-unsafe-io >"$work/docker-apt-speedup"
     for dir in doc/* man/* info/* locale/*; do echo "path-exclude /usr/share/$dir"; done >"$work/docker"
     echo 'path-include /usr/share/doc/*/copyright' >>"$work/docker"
+    cat >"$work/docker-clean" <<CONF
+DPkg::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/archives/partial/*.deb /var/cache/apt/*.bin || true"; };
+APT::Update::Post-Invoke { "rm -f /var/cache/apt/archives/*.deb /var/cache/apt/archives/partial/*.deb /var/cache/apt/*.bin || true"; };
+Dir::Cache::pkgcache "";
+Dir::Cache::srcpkgcache "";
+CONF
     cat >"$work/docker-slim" <<CONF
 Acquire::Languages "none";
 Acquire::GzipIndexes "true";
@@ -54,8 +60,8 @@ CONF
         --aptopt="$work/apt.conf" --dpkgopt="$work/docker" \
         --customize-hook="copy-in $work/policy-rc.d /usr/sbin" \
         --customize-hook="copy-in $work/docker $work/docker-apt-speedup /etc/dpkg/dpkg.cfg.d" \
-        --customize-hook="copy-in $work/docker-slim /etc/apt/apt.conf.d" \
-        --customize-hook='cd "$1" && rm -rf etc/resolv.conf etc/hostname var/log/*.log var/log/apt/* etc/apt/apt.conf.d/99mmdebstrap etc/dpkg/dpkg.cfg.d/99mmdebstrap var/cache/debconf/*-old usr/share/locale/* usr/share/man/* var/lib/apt/lists/*' \
+        --customize-hook="copy-in $work/docker-slim $work/docker-clean /etc/apt/apt.conf.d" \
+        --customize-hook='cd "$1" && rm -rf etc/resolv.conf etc/hostname var/log/*.log var/log/apt/* etc/apt/apt.conf.d/99mmdebstrap etc/dpkg/dpkg.cfg.d/99mmdebstrap var/cache/debconf/*-old usr/share/locale/* usr/share/man/* var/lib/apt/lists/* var/cache/apt/*.bin var/cache/apt/archives/*.deb' \
         "$suite" "$work/root.tar" "$work/sources.list"
     $as_root chmod 644 "$work/root.tar"
     docker import -c 'CMD ["bash"]' \

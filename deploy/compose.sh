@@ -250,8 +250,9 @@ scale() {
     local one service
     [ $# -gt 0 ] || usage
     for one; do
-        [[ $one =~ ^(proxy|authorize|authenticate)=[1-9][0-9]?$ ]] ||
-            die "scale takes proxy=N, authorize=N or authenticate=N, not $one"
+        # haproxy.cfg has places for ten.
+        [[ $one =~ ^(proxy|authorize|authenticate)=([1-9]|10)$ ]] ||
+            die "scale takes proxy=N, authorize=N or authenticate=N with N from 1 to 10, not $one"
     done
     touch "$state/scale"
     for one; do
