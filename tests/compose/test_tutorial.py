@@ -169,6 +169,11 @@ def test_the_walk(reader):
     checks = [json.loads(one[one.index("{"):]) for one in decisions.splitlines() if '"authorize check"' in one]
     print(json.dumps(checks[-1]))
     assert checks[-1]["email"] == "you@example.test" and checks[-1]["allow"] is True
+    # "A prompt that only knows whoami and logout": the name without a route.
+    shell = [word.replace("developer@ssh-target@", "developer@") for word in reader.ssh_argv("whoami")]
+    whoami = run(*shell).stderr
+    print(whoami)
+    assert "you@example.test" in whoami
     verbose = run(*reader.ssh_argv("true", options=("-vvv", "-o", "BatchMode=yes"))).stderr
     assert "Authenticated to localhost" in verbose
 
