@@ -44,6 +44,24 @@ static void maybe_done(struct front *f)
         fn(ctx);
 }
 
+static void pace(struct front *f)
+{
+    if (!f->arrivals)
+        return;
+    if (f->resting || f->count >= FRONT_CONNECTIONS_MAX)
+        arrivals_pause(f->arrivals);
+    else
+        arrivals_resume(f->arrivals);
+}
+
+void front_rest(struct front *f, bool rest)
+{
+    if (!f)
+        return;
+    f->resting = rest;
+    pace(f);
+}
+
 static void on_stream_closed(void *ctx)
 {
     struct front_conn *c = ctx;
@@ -59,8 +77,8 @@ static void on_stream_closed(void *ctx)
     http_link_fini(&c->link);
     timer_fini(&c->deadline);
     mem_free(c);
-    if (f->count-- == FRONT_CONNECTIONS_MAX && f->arrivals)
-        arrivals_resume(f->arrivals);
+    f->count--;
+    pace(f);
     maybe_done(f);
 }
 
@@ -340,7 +358,7 @@ static void on_accept(void *ctx, int fd, const struct address *peer)
         .loop = f->loop, .tls = f->server, .queue_low = QUEUE_LOW, .keepalive = true};
     c->link.stream = stream_new(&spec, fd, &handler, c);
     if (++f->count == FRONT_CONNECTIONS_MAX) {
-        arrivals_pause(f->arrivals);
+        pace(f);
         shed(f, peer);
     }
 }

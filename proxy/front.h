@@ -42,6 +42,9 @@ struct front_settings {
 struct front *front_open(struct loop *l, int fd, const struct rng *rng,
                          const struct front_settings *settings);
 
+/* Accepts nothing until it is told otherwise; newcomers wait in the kernel. NULL is fine. */
+void front_rest(struct front *f, bool rest);
+
 /* For new connections and requests. */
 void front_set(struct front *f, const struct front_settings *settings);
 

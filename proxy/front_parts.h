@@ -81,6 +81,7 @@ struct front {
     struct front_conn *first; /* newest first */
     struct front_conn *last;
     size_t count; /* sockets */
+    bool resting; /* front_rest */
     bool draining;
     bool closing;
     loop_fn on_drained;

@@ -1,6 +1,7 @@
 #include "proxy/memory_limit.h"
 
 #include <stdio.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "common/base/check.h"
@@ -75,6 +76,13 @@ static uint64_t limit_of_line(const char *root, struct view line)
     return UINT64_MAX;
 }
 
+static uint64_t of_process(int resource)
+{
+    struct rlimit limit;
+    bool is_set = getrlimit(resource, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY;
+    return is_set ? limit.rlim_cur : UINT64_MAX;
+}
+
 uint64_t memory_limit_read(const char *root)
 {
     uint64_t least = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
@@ -85,6 +93,11 @@ uint64_t memory_limit_read(const char *root)
     struct view line;
     while (view_next(&rest, '\n', &line)) {
         uint64_t limit = limit_of_line(root, line);
+        least = limit < least ? limit : least;
+    }
+    static const int resources[] = {RLIMIT_AS, RLIMIT_DATA};
+    for (size_t i = 0; i < ARRAY_LEN(resources); i++) {
+        uint64_t limit = of_process(resources[i]);
         least = limit < least ? limit : least;
     }
     return least;

@@ -6,17 +6,9 @@
 #include "proxy/ssh_service_internal.h"
 #include "proxy/ssh_session.h"
 
-enum { TIGHT_PERCENT = 90 };
+enum { TIGHT_PERCENT = 90, SHED_MAX = 1000, MEASURE_EVERY = 32 };
 
-void ssh_listener_tick(struct ssh_service *s)
-{
-    uint64_t used = ssh_measure_memory();
-    bool tight = used > s->memory_max / 100 * TIGHT_PERCENT;
-    if (tight != s->is_tight)
-        log_warn(tight ? "memory is short, no new ssh connections" : "memory is no longer short",
-                 LOG_U64("bytes-used", used), LOG_U64("bytes-max", s->memory_max));
-    s->is_tight = tight;
-}
+static const char memory_is_short[] = "memory is short";
 
 static void shed(struct ssh_startup *e, const char *reason)
 {
@@ -24,6 +16,39 @@ static void shed(struct ssh_startup *e, const char *reason)
     metrics_add(METRIC_SSH_CONNECTIONS, 1, "shed");
     ssh_session_end(victim, REASON_TOO_MANY_CONNECTIONS, VIEW("too many connections"), reason);
     ssh_session_turn(victim);
+}
+
+static bool is_tight(const struct ssh_service *s, uint64_t used)
+{
+    return used > s->memory_max / 100 * TIGHT_PERCENT;
+}
+
+/* Those who have proved nothing go, of the source that has most, until there is room. */
+static void make_room(struct ssh_service *s)
+{
+    const struct ssh_startup *last = NULL;
+    for (size_t i = 0; i < SHED_MAX && is_tight(s, ssh_measure_memory()); i++) {
+        struct ssh_startup *e = ssh_startups_oldest(&s->startups);
+        if (!e || e == last) /* it is closed, but what was sent to it is not yet taken */
+            return;
+        last = e;
+        shed(e, memory_is_short);
+    }
+}
+
+void ssh_listener_measure(struct ssh_service *s)
+{
+    uint64_t used = ssh_measure_memory();
+    bool tight = is_tight(s, used);
+    if (tight != s->is_tight) {
+        log_warn(tight ? "memory is short, nothing new is accepted" : "memory is no longer short",
+                 LOG_U64("bytes-used", used), LOG_U64("bytes-max", s->memory_max));
+        if (s->host.on_memory)
+            s->host.on_memory(s->host.ctx, tight);
+    }
+    s->is_tight = tight;
+    if (tight)
+        make_room(s);
 }
 
 static void refuse(int fd, const struct address *peer, const char *reason)
@@ -44,11 +69,12 @@ void ssh_listener_accept(void *ctx, int fd, const struct address *peer)
     rng_fill(&s->rng, (uint8_t *)&random, sizeof random);
     struct ip source = address_to_ip(peer);
     struct ssh_startup *victim = NULL;
+    /* Within a second a flood takes more than the tenth that is left. */
+    if (++s->newcomers % MEASURE_EVERY == 0)
+        ssh_listener_measure(s);
     if (s->is_tight) {
-        /* Above 90 % of the budget nothing new, and those who proved nothing go first. */
-        victim = ssh_startups_oldest(&s->startups);
         metrics_add(METRIC_SSH_CONNECTIONS, 1, "memory");
-        refuse(fd, peer, "memory is short");
+        refuse(fd, peer, memory_is_short);
     } else if (!ssh_startups_admit(&s->startups, &limits, ip_source(&source), random, &victim)) {
         metrics_add(METRIC_SSH_CONNECTIONS, 1, "startups");
         refuse(fd, peer, "ssh_max_startups");
@@ -57,5 +83,5 @@ void ssh_listener_accept(void *ctx, int fd, const struct address *peer)
         ssh_session_turn(ssh_session_new(s, fd, peer));
     }
     if (victim)
-        shed(victim, s->is_tight ? "memory is short" : "ssh_max_startups");
+        shed(victim, "ssh_max_startups");
 }

@@ -15,7 +15,7 @@ static void on_tick(void *ctx)
 {
     struct ssh_service *s = ctx;
     timer_after(&s->tick, SSH_SERVICE_TICK_MS);
-    ssh_listener_tick(s);
+    ssh_listener_measure(s);
 }
 
 static void on_state(void *ctx, bool connected, const char *why)
@@ -31,7 +31,7 @@ struct ssh_service *ssh_service_new(const struct ssh_service_host *host)
     s->host = *host;
     s->loop = host->loop;
     s->rng = rng_system();
-    s->memory_max = host->memory_max;
+    s->memory_max = host->memory_max ? host->memory_max : UINT64_MAX;
     struct decide_host d = {.loop = host->loop,
                             .rpc = host->rpc,
                             .instance_id = host->instance_id,

@@ -46,9 +46,11 @@ struct ssh_service_host {
     const char *build;       /* "0.1.0"; copied */
     struct ssh_signer signer;
     rsa_make_fn make_rsa; /* for rsa_pool.h; NULL: as there */
-    uint64_t memory_max;  /* bytes; near it new connections are refused */
+    uint64_t memory_max;  /* bytes, 0: no limit; near it nothing new is accepted */
     /* Health of "authorize.service": the Decide stream is up, or why not. May be NULL. */
     void (*on_authorize)(void *ctx, bool connected, const char *why);
+    /* Memory has become short, or is no longer. May be NULL. */
+    void (*on_memory)(void *ctx, bool is_short);
     void *ctx;
 };
 

@@ -26,6 +26,7 @@ struct ssh_service {
     struct timer tick;
     uint64_t memory_max;
     bool is_tight; /* above 90 % of memory_max */
+    size_t newcomers;
     bool is_draining;
     bool is_stopping;
     bool is_closed;
@@ -38,8 +39,8 @@ struct ssh_service {
 
 /* --- ssh_listener.c --- */
 void ssh_listener_accept(void *ctx, int fd, const struct address *peer);
-/* Looks at the memory in use. */
-void ssh_listener_tick(struct ssh_service *s);
+/* Looks at the memory in use, and makes room where it is short; also once a second. */
+void ssh_listener_measure(struct ssh_service *s);
 
 /* A session is gone. */
 void ssh_service_session_gone(struct ssh_service *s);

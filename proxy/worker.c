@@ -82,6 +82,12 @@ static void on_authorize(void *ctx, bool connected, const char *why)
     send_status(w);
 }
 
+static void on_memory(void *ctx, bool is_short)
+{
+    struct worker *w = ctx;
+    front_rest(w->front, is_short);
+}
+
 /* --- configuration --- */
 
 static enum err make_server(struct worker *w, const struct worker_config *c,
@@ -147,6 +153,7 @@ static enum err set_ssh(struct worker *w, const struct worker_config *c, char **
                                           .signer = worker_keys_ssh(w->keys),
                                           .memory_max = w->memory_max,
                                           .on_authorize = on_authorize,
+                                          .on_memory = on_memory,
                                           .ctx = w};
     w->ssh = ssh_service_new(&host);
     enum err e = ssh_service_start(w->ssh, c, c->ssh_listener ? PROCESS_FD_SSH : -1, out_why);

@@ -466,6 +466,30 @@ static void test_browser_leaves(void **state)
     end(&f);
 }
 
+/* Newcomers wait in the kernel while memory is short; who is there is served. */
+static void test_rest(void **state)
+{
+    (void)state;
+    struct fixture f;
+    begin(&f, HTTPD);
+    say(&f, "GET /ping HTTP/1.1\r\nHost: x\r\n\r\n");
+    WAIT(&f.loop, has(&f.browser, "OK"));
+    front_rest(f.front, true);
+    say(&f, "GET /absent HTTP/1.1\r\nHost: x\r\n\r\n");
+    WAIT(&f.loop, has(&f.browser, "404"));
+    side_end(&f.loop, &f.browser);
+    connect_browser(&f);
+    for (int i = 0; i < 20; i++)
+        (void)uv_run(&f.loop.uv, UV_RUN_NOWAIT);
+    assert_false(f.browser.opened || f.browser.ended);
+    front_rest(f.front, false);
+    WAIT(&f.loop, f.browser.opened);
+    say(&f, "GET /ping HTTP/1.1\r\nHost: x\r\n\r\n");
+    WAIT(&f.loop, has(&f.browser, "OK"));
+    front_rest(NULL, true);
+    end(&f);
+}
+
 static void test_drain(void **state)
 {
     (void)state;
@@ -502,6 +526,7 @@ int main(void)
         cmocka_unit_test(test_early_response), cmocka_unit_test(test_back_pressure),
         cmocka_unit_test(test_large_page),     cmocka_unit_test(test_cut_page),
         cmocka_unit_test(test_browser_leaves), cmocka_unit_test(test_drain),
+        cmocka_unit_test(test_rest),
     };
     static const char *const uris[] = {"postern://service/authenticate", NULL};
     certs_init(&certs);

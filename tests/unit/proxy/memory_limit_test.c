@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -111,6 +112,20 @@ static void test_strange_files_set_no_limit(void **state)
     assert_int_equal(memory_limit_read(root), machine());
 }
 
+static void test_a_limit_of_the_process_counts(void **state)
+{
+    (void)state;
+    struct rlimit old;
+    assert_int_equal(getrlimit(RLIMIT_DATA, &old), 0);
+    struct rlimit low = {.rlim_cur = 64 * MIB, .rlim_max = old.rlim_max};
+    /* What reading allocates has been allocated once before the limit is there. */
+    assert_int_equal(memory_limit_read(root), machine());
+    assert_int_equal(setrlimit(RLIMIT_DATA, &low), 0);
+    uint64_t limit = memory_limit_read(root);
+    assert_int_equal(setrlimit(RLIMIT_DATA, &old), 0);
+    assert_int_equal(limit, 64 * MIB);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -121,6 +136,7 @@ int main(void)
                                         teardown),
         cmocka_unit_test_setup_teardown(test_version_1_is_read, setup, teardown),
         cmocka_unit_test_setup_teardown(test_strange_files_set_no_limit, setup, teardown),
+        cmocka_unit_test_setup_teardown(test_a_limit_of_the_process_counts, setup, teardown),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
