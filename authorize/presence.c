@@ -193,7 +193,6 @@ static void on_deleted(void *ctx, enum err e, const char *text, const uint64_t *
     (void)text;
     (void)versions;
     (void)count;
-    (void)e;
     a->presence_puts--;
     if (p) {
         p->writing = false;
@@ -205,6 +204,9 @@ static void on_deleted(void *ctx, enum err e, const char *text, const uint64_t *
             forget(a, p);
     }
     op_free(op);
+    /* More may wait for their turn, as after a write. */
+    if (e == OK)
+        timer_after(&a->flush, FLUSH_DELAY_MS);
 }
 
 static void delete_due(struct authorize *a, uint64_t now)
