@@ -418,6 +418,8 @@ static void register_live(struct authorize *a, struct connection *c,
 {
     struct state_version have = authorize_version(a);
     mem_set_str(&c->user_id, r->user_id);
+    if (*r->session_id)
+        mem_set_str(&c->session_id, r->session_id); /* a cut names what has ended */
     if (state_order(&have, &r->state) == STATE_WAIT) {
         c->phase = CONNECTION_HELD;
         live_hold(&a->live, &c->node, r->state.record_version);

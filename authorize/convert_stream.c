@@ -176,6 +176,7 @@ bool convert_stream_registered(const ProtobufCMessage *message, size_t i,
     *out = (struct stream_registered){
         .live = m->live,
         .code = m->code,
+        .session_id = m->session_id,
         .user_id = m->user_id,
     };
     if (m->state) {
@@ -185,7 +186,8 @@ bool convert_stream_registered(const ProtobufCMessage *message, size_t i,
     }
     if (m->since && m->since->seconds > 0)
         out->since_ms = (uint64_t)m->since->seconds * 1000 + (uint64_t)m->since->nanos / 1000000;
-    return read_check(m->check, &out->check) && is_text(m->code) && is_text(m->user_id);
+    return read_check(m->check, &out->check) && is_text(m->code) && is_text(m->session_id) &&
+           is_text(m->user_id);
 }
 
 /* --- down --- */

@@ -48,6 +48,7 @@ struct stream_registered {
     struct state_version state;
     bool live;
     const char *code;
+    const char *session_id;
     const char *user_id;
     uint64_t since_ms;
 };
