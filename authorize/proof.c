@@ -143,6 +143,7 @@ bool proof_pauses(struct authorize *a)
         currency_paused(&a->currency, now);
         a->pause_needs = currency_needs(&a->currency);
         workers_end(a, "authorize was paused");
+        daemon_look(a->daemon); /* the policy may have changed meanwhile too */
     }
     if (a->pause_needs && currency_of(&a->currency, a->pause_needs, now) != CURRENCY_WAIT)
         a->pause_needs = 0;

@@ -335,6 +335,7 @@ void convert_message(const ProtobufCMessage *message, struct convert_message *ou
         break;
     case POSTERN__AUTHORIZE_MESSAGE__MESSAGE_ROUTES:
         out->kind = CONVERT_ROUTES;
+        out->config_hash = m->routes->config_hash;
         break;
     case POSTERN__AUTHORIZE_MESSAGE__MESSAGE_HEARTBEAT:
         out->kind = CONVERT_HEARTBEAT;

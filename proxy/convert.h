@@ -57,7 +57,7 @@ struct convert_message {
     uint32_t protocol;       /* HELLO */
     const char *build;       /* HELLO */
     const char *instance;    /* HELLO */
-    const char *config_hash; /* HELLO */
+    const char *config_hash; /* HELLO, ROUTES */
     uint64_t streams;        /* HEARTBEAT, as the next */
     bool lagging;
     bool accepted;        /* LOGIN_RESULT */

@@ -28,6 +28,7 @@ struct decide_leg {
     enum decide_phase phase;
     uint64_t heard_at;
     char address[ADDRESS_TEXT_MAX];
+    char *config_hash; /* that its authorize runs; NULL until its Hello */
 };
 
 struct decide {
@@ -46,10 +47,12 @@ struct decide {
     struct rpc_stream *stream;                /* of `main`, as the next */
     enum decide_phase phase;                  /* UP or DOWN */
     struct timer timer;
-    bool is_lagging;   /* its authorize says that others may know more */
-    uint64_t streams;  /* workers that its authorize serves; 0 = it has not said */
-    uint64_t ask_at;   /* when another replica may be asked */
-    uint64_t trial_at; /* when a further trial may begin */
+    bool is_lagging;     /* its authorize says that others may know more */
+    uint64_t differs_at; /* since when its authorize runs another configuration; 0 = it does not */
+    bool is_different;   /* and that has been for long enough to say so */
+    uint64_t streams;    /* workers that its authorize serves; 0 = it has not said */
+    uint64_t ask_at;     /* when another replica may be asked */
+    uint64_t trial_at;   /* when a further trial may begin */
     uint64_t ticked_at;
     uint64_t beat_at; /* of the next heartbeat */
     uint64_t lost_at; /* not UP: since when */

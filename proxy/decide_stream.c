@@ -14,7 +14,8 @@
  * stream takes over when it is ready; the old one is half-closed and ends in order, so that the
  * old replica forgets its connections as moved, not as closed.
  *
- * A replica whose copy may be old says so, and is left for any other that has a current one.
+ * A replica whose copy may be old says so, and is left for any other that has a current one; one
+ * that runs another configuration than this worker, for any other that runs the same.
  */
 #include "common/base/check.h"
 #include "common/base/mem.h"
@@ -31,6 +32,7 @@ enum {
     DECIDE_LAG_ASK_MS = 500, /* the same, while the present one lags */
     DECIDE_TRIAL_MS = 300,   /* a trial that is not ready by then gets company */
     DECIDE_GREET_MS = 8000,  /* and this long to be, since it holds nobody up */
+    DECIDE_DIFFER_MS = 5000, /* after a change of the configuration all have taken it over */
     DECIDE_LATE_MS = 1000,   /* a tick that is later than that was held up here */
 };
 
@@ -60,6 +62,7 @@ static void close_leg(struct decide_leg **p)
     if (!leg)
         return;
     rpc_channel_close(leg->channel, NULL, NULL); /* ends the stream without a callback */
+    mem_free(leg->config_hash);
     mem_free(leg);
 }
 
@@ -171,10 +174,11 @@ static void win(struct decide *d, struct decide_leg *leg)
     take_into_use(d, leg);
 }
 
-static void on_routes(struct decide *d, struct decide_leg *leg)
+static void on_routes(struct decide *d, struct decide_leg *leg, const struct convert_message *m)
 {
+    mem_set_str(&leg->config_hash, m->config_hash);
     if (leg->phase != DECIDE_GREETED)
-        return; /* a reload of authorize: nothing of it is used here yet */
+        return; /* a reload of authorize */
     leg->phase = DECIDE_UP;
     if (leg == d->candidate)
         move(d);
@@ -196,6 +200,12 @@ static void give_up(struct decide *d, struct decide_leg *leg, const char *why)
     timer_after(&d->timer, 0);
 }
 
+/* Runs it the configuration that this worker runs? */
+static bool is_alike(const struct decide *d, const struct decide_leg *leg)
+{
+    return leg && leg->config_hash && strcmp(leg->config_hash, d->config->config_hash) == 0;
+}
+
 static void on_hello(struct decide *d, struct decide_leg *leg, const struct convert_message *m)
 {
     if (m->protocol != DECIDE_PROTOCOL) {
@@ -207,11 +217,11 @@ static void on_hello(struct decide *d, struct decide_leg *leg, const struct conv
     }
     log_info("authorize connected", LOG_STR("authorize", m->instance), LOG_STR("build", m->build),
              LOG_STR("address", leg->address));
-    if (strcmp(m->config_hash, d->config->config_hash) != 0)
-        log_warn("authorize runs another configuration", LOG_STR("authorize", m->instance),
-                 LOG_STR("config-hash", d->config->config_hash),
-                 LOG_STR("its-config-hash", m->config_hash));
+    mem_set_str(&leg->config_hash, m->config_hash);
     leg->phase = DECIDE_GREETED;
+    /* Nobody is taken from a policy that is ours to one that may be older. */
+    if (leg == d->candidate && is_alike(d, d->main) && !is_alike(d, leg))
+        give_up(d, leg, "another configuration");
 }
 
 static void on_heartbeat(struct decide *d, const struct convert_message *m)
@@ -257,7 +267,7 @@ static void on_message(void *ctx, const ProtobufCMessage *message)
     if (m.kind == CONVERT_HELLO && leg->phase == DECIDE_GREETING)
         on_hello(d, leg, &m);
     else if (m.kind == CONVERT_ROUTES)
-        on_routes(d, leg);
+        on_routes(d, leg, &m);
     else if (leg != d->main)
         return;
     else if (m.kind == CONVERT_HEARTBEAT)
@@ -376,13 +386,35 @@ static void try_another(struct decide *d, uint64_t now)
 static void ask_another(struct decide *d, uint64_t now)
 {
     char address[ADDRESS_TEXT_MAX];
-    bool wants = d->is_lagging || d->streams >= 2;
+    bool leaves = d->is_lagging || d->is_different;
+    bool wants = leaves || d->streams >= 2;
     if (d->phase != DECIDE_UP || d->candidate || d->leaving || !wants || now < d->ask_at)
         return;
     uint64_t wait = d->is_lagging ? DECIDE_LAG_ASK_MS : DECIDE_ASK_MS;
     ask_after(d, wait, wait);
     if (pick(d, now, address))
-        open_leg(d, address, d->is_lagging ? UINT64_MAX : d->streams, &d->candidate);
+        open_leg(d, address, leaves ? UINT64_MAX : d->streams, &d->candidate);
+}
+
+/* While a change is being taken over two differ for a moment. */
+static void compare(struct decide *d, uint64_t now)
+{
+    bool was = d->is_different;
+    if (!d->main || is_alike(d, d->main)) {
+        d->differs_at = 0;
+        d->is_different = false;
+    } else if (!d->differs_at) {
+        d->differs_at = now;
+    } else {
+        d->is_different = now - d->differs_at >= DECIDE_DIFFER_MS;
+    }
+    if (!was && d->is_different)
+        log_warn("authorize runs another configuration", LOG_STR("address", d->main->address),
+                 LOG_STR("config-hash", d->config->config_hash),
+                 LOG_STR("its-config-hash", d->main->config_hash));
+    if (was && !d->is_different && d->main)
+        log_info("authorize runs the same configuration", LOG_STR("address", d->main->address),
+                 LOG_STR("config-hash", d->config->config_hash));
 }
 
 static uint64_t live(const struct decide *d)
@@ -437,6 +469,7 @@ void decide_stream_tick(struct decide *d, uint64_t now)
     d->ticked_at = now;
     drop_silent(d, now);
     try_another(d, now);
+    compare(d, now);
     ask_another(d, now);
     if (d->phase == DECIDE_UP && now >= d->beat_at) {
         d->beat_at = now + DECIDE_HEARTBEAT_MS;

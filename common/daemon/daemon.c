@@ -200,6 +200,12 @@ static void on_stop_signal(void *ctx)
     daemon_shutdown(ctx);
 }
 
+void daemon_look(struct daemon *d)
+{
+    if (d->phase == DAEMON_RUNNING)
+        daemon_reread(d, false);
+}
+
 void daemon_reload(struct daemon *d)
 {
     if (d->phase == DAEMON_RUNNING)

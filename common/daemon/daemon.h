@@ -102,6 +102,9 @@ void daemon_stopped(struct daemon *d);
 /* Ends with status 1, as after a signal but without drain; `why` is printed and logged. */
 void daemon_fail(struct daemon *d, const char *why);
 
+/* Takes the configuration over if it has changed, without waiting to be told so. */
+void daemon_look(struct daemon *d);
+
 /* As the signals do. */
 void daemon_reload(struct daemon *d);
 void daemon_shutdown(struct daemon *d);
