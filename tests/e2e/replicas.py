@@ -85,6 +85,7 @@ class Replicas(Stack):
         super().__init__(folder, build, start=False, **config)
         self.way = None
         self.extra = {}
+        self.hosts = None
         (self.authorize2_port, self.ssh2_port, self.https2_port, *self.more_health) = free_ports(5)
         urls = [f"https://127.0.0.1:{p}" for p in (self.authorize_port, self.authorize2_port)]
         self.write_config(authorize_service_url=None, authorize_service_urls=urls)
@@ -101,7 +102,7 @@ class Replicas(Stack):
                        "SSH_ADDRESS": f"127.0.0.1:{self.ssh2_port}",
                        "POSTERN_WORKER_PIDFILE": str(self.folder / "run/proxy2-worker.pid")},
         }
-        return dict(super().environment(service), **own.get(service, {}), **self.extra.get(service, {}))
+        return {**super().environment(service), **own.get(service, {}), **self.extra.get(service, {})}
 
     def start_on_ways(self):
         """Everything, with authorize2's way to the databroker in self.way. It can be frozen; that of
@@ -123,12 +124,48 @@ class Replicas(Stack):
         assert self.owner_port(pair[0]) == port
         return pair
 
+    def start_by_name(self):
+        """One name for both authorize replicas, which listen on one port of an address each. The name
+        stands in a hosts file of the proxies alone; name_addresses() rewrites it in place, as
+        container runtimes do."""
+        self.hosts = self.folder / "hosts"
+        own = {"authorize": "127.0.0.2", "authorize2": "127.0.0.3"}
+        for service, address in own.items():
+            self.extra[service] = {"GRPC_ADDRESS": f"{address}:{self.authorize_port}"}
+        self.name_addresses("127.0.0.2")
+        self.write_config(authorize_service_urls=None,
+                          authorize_service_url=f"https://authorize.test:{self.authorize_port}")
+        self.start("databroker", "authorize", "authenticate", "proxy", "proxy2")
+        self.bind()
+
+    def name_addresses(self, *addresses):
+        self.hosts.write_text("127.0.0.1 localhost\n" + "".join(f"{a} authorize.test\n" for a in addresses))
+
+    def command(self, service):
+        argv = [self.bin / f"postern-{service.rstrip('2')}", "--config", self.folder / "postern.yaml"]
+        if self.hosts and service.startswith("proxy"):
+            root = [] if os.getuid() == 0 else ["--map-root-user"]
+            argv = ["unshare", *root, "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"',
+                    self.hosts, *argv]
+        return argv
+
+    def served(self):
+        """Which authorize serves each of the proxies, as the authorizes' logs say."""
+        workers = {p: self.logs(p, "worker serves")[-1]["instance-id"] for p in ("proxy", "proxy2")}
+        found = {}
+        for service in ("authorize", "authorize2"):
+            for proxy, worker in workers.items():
+                up = [line["message"] == "worker connected" for line in self.logs(service, worker=worker)
+                      if line["message"] in ("worker connected", "worker gone")]
+                if up.count(True) > up.count(False) and service in self.processes:
+                    found[proxy] = service
+        return found
+
     def spawn(self, service):
         log = self.folder / "log"
         with open(log / f"{service}.jsonl", "ab") as out, open(log / f"{service}.err", "ab") as err:
             self.processes[service] = subprocess.Popen(
-                [self.bin / f"postern-{service.rstrip('2')}", "--config", self.folder / "postern.yaml"],
-                stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self.environment(service))
+                self.command(service), stdin=subprocess.DEVNULL, stdout=out, stderr=err, env=self.environment(service))
 
     def __exit__(self, *exc):
         for service in ("proxy2", "authorize2"):
