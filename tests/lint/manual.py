@@ -136,11 +136,18 @@ def daemon(name):
 
 def setup():
     return page("postern-setup", 8, "make the keys and secrets of a Postern gateway", [
-        ("SYNOPSIS", [".B postern\\-setup"]),
+        ("SYNOPSIS", [".B postern\\-setup", "[\\fB\\-\\-check\\fR]"]),
         ("DESCRIPTION", paragraphs(
             "Makes what the packaged /etc/postern/postern.yaml names: a certificate for each service and their CA,\n"
             "shared and cookie secret, SSH host keys, and the SSH user CA. What is there is kept. It needs root.\n\n"
             "The units of the four daemons start only when /etc/postern/ca.crt is there.")),
+        ("OPTIONS", paragraphs(
+            "*--check: Make nothing; check /etc/postern/postern.yaml for all four daemons, as 'postern config check' does, "
+            "with the secrets that a next start would give them: what it names in /run/credentials exists only while "
+            "they run.")),
+        ("EXIT STATUS", paragraphs(
+            "0: done, or the configuration is valid; 1: it failed, with the reason on standard error; 2: the words on\n"
+            "the command line are off.")),
         ("FILES", paragraphs(
             "*/etc/postern/secrets/SERVICE: What systemd hands to that service as credentials.\n"
             "/etc/postern/ca: The service CA; its key signs administrators' certificates.\n"
