@@ -1,88 +1,90 @@
 #!/bin/bash
-# In a clean container: installs the packages in /debs, and uses what they bring.
-set -euo pipefail
-fail() { echo "FAILED: $*"; exit 1; }
-say() { echo "--- $*"; }
+# In a clean container: installs the packages in /debs, and looks at what they bring.
+. /packages/lib.sh
 
 . /etc/os-release
 say "$PRETTY_NAME: install"
-# The image leaves manual pages out; here they are what is looked at.
-rm -f /etc/dpkg/dpkg.cfg.d/docker*
-export DEBIAN_FRONTEND=noninteractive
+rm -f /etc/dpkg/dpkg.cfg.d/docker* # the image leaves manual pages out
 apt-get update -qq
-apt-get install -y -qq --no-install-recommends systemd man-db bash-completion curl tmux procps util-linux >/dev/null 2>&1
+install_packages man-db bash-completion curl tmux procps util-linux
 dpkg -i /debs/*.deb >/dev/null 2>&1 || true # what they depend on comes next
-apt-get install -y -qq --no-install-recommends -f >/dev/null 2>&1
+install_packages -f
 dpkg -s postern postern-server | grep -E '^(Package|Status|Version)'
+[ "$(dpkg-query -W -f '${Conffiles}' postern-server | awk '{print $1}')" = /etc/postern/postern.yaml ] || fail "conffiles"
 postern version
-for d in authenticate authorize databroker proxy; do
+for d in $services; do
     "postern-$d" --version
-    id "postern-$d" >/dev/null
+    id "postern-$d"
+done
+
+say "nothing runs and nothing is enabled"
+! pgrep -l postern || fail "something was started"
+for d in $services; do
+    if has_systemd; then
+        [ "$(systemctl is-enabled "postern-$d")" = disabled ] || fail "postern-$d is enabled"
+        # Before postern-setup there is nothing to run with: the condition says so, and it is no failure.
+        systemctl start "postern-$d"
+        state=$(systemctl show -p ActiveState,ConditionResult,Result --value "postern-$d" | sort | tr '\n' ' ')
+        [ "$state" = "inactive no success " ] || fail "postern-$d before the setup: $state"
+        echo "postern-$d: disabled; start before postern-setup: inactive, condition not met"
+    fi
+    status=0
+    "postern-$d" --check >/tmp/check 2>&1 || status=$?
+    [ $status = 2 ] || fail "postern-$d --check before the setup: $status"
 done
 
 say "units"
-systemd-analyze verify /usr/lib/systemd/system/postern-*.service /lib/systemd/system/postern-*.service 2>&1 | grep postern && fail "verify"
-for unit in /lib/systemd/system/postern-*.service; do
-    systemd-analyze security --offline=yes "$unit" | tail -n 1 | tee /tmp/exposure
-    awk '{ for (i = 1; i <= NF; i++) if ($i ~ /^[0-9.]+$/ && $i <= 2.0) ok = 1 } END { exit !ok }' /tmp/exposure || fail "$unit is exposed"
+units=$(dpkg -L postern-server | grep '\.service$')
+systemd-analyze verify $units 2>&1 | tee /tmp/verify
+! grep -q postern /tmp/verify || fail "verify"
+for unit in $units; do
+    systemd-analyze security --offline=yes "$unit" >/tmp/exposure 2>/dev/null
+    echo "$(basename "$unit"): $(tail -n 1 /tmp/exposure)"
+    awk 'END { for (i = 1; i <= NF; i++) if ($i ~ /^[0-9.]+$/ && $i <= 2.0) ok = 1; exit !ok }' /tmp/exposure || fail "$unit is exposed"
 done
 
 say "manual pages"
-for page in /usr/share/man/man[158]/postern*; do
+export LANG=C.UTF-8
+for program in $(dpkg -L postern postern-server | grep -E '^/usr/s?bin/.') /etc/postern/postern.yaml; do
+    page=$(man -w "$(basename "$program")") || fail "$program has no page"
     said=$(man --warnings -l "$page" 2>&1 >/tmp/page)
     [ -z "$said" ] && [ "$(wc -l </tmp/page)" -gt 10 ] || fail "$page: $said"
-    basename "$page"
+    lexgrog "$page" >/dev/null || fail "$page: no name for whatis"
+    echo "$(basename "$page"): $(wc -l </tmp/page) lines"
 done
 
 say "completion in a terminal"
-export LANG=C.UTF-8
-tmux new-session -d -x 100 -y 30 'bash --norc'
-sleep 1
-tmux send-keys '. /usr/share/bash-completion/bash_completion' Enter
-sleep 2
+screen_has() { tmux capture-pane -p >/tmp/screen; grep -qE "$1" /tmp/screen; }
+tmux new-session -d -x 100 -y 30 'PS1="\$ " bash --norc'
+tmux send-keys '. /usr/share/bash-completion/bash_completion; complete -p | wc -l; echo loaded' Enter
+wait_for 20 screen_has '^loaded' || { cat /tmp/screen; fail "no shell"; }
 tmux send-keys 'postern keygen h' Tab '--ou' Tab
-sleep 2
-tmux capture-pane -p | tee /tmp/screen | grep -v '^$'
-grep -qE 'postern keygen host-keys --out *$' /tmp/screen || fail "completion"
+wait_for 20 screen_has 'postern keygen host-keys --out *$' || { cat /tmp/screen; fail "completion"; }
+grep -v '^$' /tmp/screen
+tmux send-keys C-u 'postern sess' Tab 're' Tab
+wait_for 20 screen_has 'postern sessions revoke *$' || { cat /tmp/screen; fail "completion"; }
+grep 'sessions' /tmp/screen
 tmux kill-server
+
+say "lintian"
+install_packages lintian
+# Overrides are in deploy/debian/*.lintian-overrides, each with its reason.
+lintian --allow-root --fail-on error,warning --tag-display-limit 0 /debs/*.deb || fail "lintian"
+lintian --allow-root --fail-on none --show-overrides --tag-display-limit 0 /debs/*.deb | grep '^O:'
+echo "no error and no warning but these"
 
 say "first run"
 postern-setup
-[ -z "$(find /etc/postern/secrets -type f -perm /077)" ] || fail "a secret is open"
-before=$(cat /etc/postern/secrets/*/* | sha256sum)
+[ -z "$(find /etc/postern/secrets /etc/postern/ca -type f -perm /077)" ] || fail "a secret is open"
+[ -z "$(find /etc/postern/secrets /etc/postern/ca ! -user root)" ] || fail "a secret is not root's"
+before=$(cat /etc/postern/secrets/*/* /etc/postern/ca/* | sha256sum)
 postern-setup >/dev/null
-[ "$before" = "$(cat /etc/postern/secrets/*/* | sha256sum)" ] || fail "setup changed what was there"
-sed -i 's/^routes:/routes: []/' /etc/postern/postern.yaml
-
-# Without systemd as process 1: what LoadCredential and User= do, by hand.
-say "start of the four as their own users"
-for d in databroker authorize authenticate proxy; do
-    dir=/run/credentials/postern-$d.service
-    install -d -m 500 -o "postern-$d" "$dir"
-    for file in /etc/postern/secrets/"$d"/*; do
-        install -m 400 -o "postern-$d" "$file" "$dir/secret_$(basename "$file")"
-    done
-done
-install -d -m 700 -o postern-databroker /var/lib/postern-databroker
-for d in databroker authorize authenticate proxy; do
-    caps=-all
-    [ $d != proxy ] || caps=+net_bind_service
-    as=(setpriv --reuid "postern-$d" --regid "postern-$d" --clear-groups --inh-caps "$caps" --ambient-caps "$caps" --no-new-privs)
-    "${as[@]}" "/usr/sbin/postern-$d" --check || fail "$d: check"
-    "${as[@]}" "/usr/sbin/postern-$d" >"/tmp/$d.log" 2>&1 &
-done
-for port in 28080 28081 28082 28083; do
-    for i in $(seq 50); do
-        [ "$(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/readyz")" != 200 ] || break
-        [ "$i" != 50 ] || { tail -n 5 /tmp/*.log; fail "port $port"; }
-        sleep 0.2
-    done
-    echo "$port/healthz $(curl -s -o /dev/null -w '%{http_code}' "http://127.0.0.1:$port/healthz")"
-done
-ps -C postern-proxy,postern-authorize,postern-authenticate,postern-databroker -o user:20,comm
-pids=$(jobs -p)
-kill $pids
-for pid in $pids; do
-    wait "$pid" || fail "exit status $?"
-done
-echo "all ended with status 0"
+[ "$before" = "$(cat /etc/postern/secrets/*/* /etc/postern/ca/* | sha256sum)" ] || fail "setup changed what was there"
+! postern-setup --no-such-option 2>/dev/null || fail "setup takes any argument"
+! setpriv --reuid nobody --regid nogroup --clear-groups postern-setup 2>/dev/null || fail "setup by nobody"
+# A file that is lost alone is made again, and nothing else.
+rm /etc/postern/secrets/proxy/host_ed25519
+postern-setup >/tmp/setup
+head -n 1 /tmp/setup
+[ -s /etc/postern/secrets/proxy/host_ed25519 ] || fail "setup does not repair"
+echo "again: nothing changed"
