@@ -83,6 +83,7 @@ enum stream_probe_fault {
     STREAM_FAULT_REJECTED = 11,
     STREAM_FAULT_BUSY = 12,
     STREAM_FAULT_OTHER = 13,
+    STREAM_FAULT_NOT_ALLOWED = 14,
 };
 
 enum {

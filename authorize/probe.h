@@ -13,7 +13,6 @@ enum {
     PROBES_WAITING_MAX = 1000,     /* known and not yet taken */
     PROBE_NO_WORKER_MS = 2 * 1000, /* so long it is left to a replica that has a worker */
     PROBE_ANSWER_MS = 60 * 1000,   /* of a worker, to one question */
-    PROBE_STALE_MS = 60 * 1000,    /* nobody waits for an older request */
 };
 
 struct probes;

@@ -12,9 +12,10 @@
 #include "common/base/check.h"
 #include "common/base/mem.h"
 #include "common/daemon/config_file.h"
+#include "common/io/loop.h"
 #include "proto/postern/records.pb-c.h"
 
-enum { HASH_SHOWN = 12 };
+enum { HASH_SHOWN = 12, ID_SHOWN = 12 };
 
 static const char *const services[] = {"authenticate", "authorize", "databroker", "proxy"};
 
@@ -59,16 +60,39 @@ static uint64_t newest(const struct json *records)
     return max;
 }
 
-static struct json *row_of(const struct json *record, enum config_status s)
+char *config_status_span(uint64_t ms)
+{
+    static const struct {
+        char name;
+        uint64_t ms;
+    } units[] = {{'d', 86400000}, {'h', 3600000}, {'m', 60000}, {'s', 1000}};
+    size_t i = 0;
+    while (i + 1 < ARRAY_LEN(units) && ms < 2 * units[i].ms)
+        i++;
+    return mem_printf("%llu%c", (unsigned long long)(ms / units[i].ms), units[i].name);
+}
+
+/* Clocks of other machines may be ahead of ours. */
+static void set_span(struct json *row, const char *name, uint64_t from_ms, uint64_t now_ms)
+{
+    AUTO_FREE char *text = config_status_span(now_ms > from_ms ? now_ms - from_ms : 0);
+    IGNORE(json_set_str(row, name, view_str(text)), "ASCII");
+}
+
+static struct json *row_of(const struct json *record, enum config_status s, uint64_t now_ms)
 {
     struct json *row = json_clone(record);
     struct view hash = json_get_str(record, "config_hash");
+    struct view id = json_get_str(record, "id");
+    set_span(row, "up", time_ms(json_get_str(record, "started_at")), now_ms);
+    set_span(row, "seen", time_ms(json_get_str(record, "modified_at")), now_ms);
     IGNORE(json_set_str(row, "hash", view_take(hash, HASH_SHOWN)), "hex");
+    IGNORE(json_set_str(row, "instance", view_take(id, ID_SHOWN)), "hex");
     IGNORE(json_set_str(row, "state", view_str(config_status_name(s))), "ASCII");
     return row;
 }
 
-bool config_status_rows(const struct json *records, const char *file_hash, uint64_t age_ms,
+bool config_status_rows(const struct json *records, const struct config_status_file *file,
                         struct json *out_rows)
 {
     bool good = true;
@@ -80,9 +104,9 @@ bool config_status_rows(const struct json *records, const char *file_hash, uint6
             if (!view_eq_str(json_get_str(r, "service"), services[s]))
                 continue;
             enum config_status state = config_status_of(
-                file_hash, json_get_str(r, "config_hash"), json_get_str(r, "problem"), age_ms,
-                last - time_ms(json_get_str(r, "modified_at")));
-            IGNORE(json_add(out_rows, row_of(r, state)), "an array grows");
+                file->hash, json_get_str(r, "config_hash"), json_get_str(r, "problem"),
+                file->age_ms, last - time_ms(json_get_str(r, "modified_at")));
+            IGNORE(json_add(out_rows, row_of(r, state, file->now_ms)), "an array grows");
             found = found || state != CONFIG_STATUS_GONE;
             good = good && (state == CONFIG_STATUS_SAME || state == CONFIG_STATUS_GONE);
         }
@@ -98,29 +122,21 @@ bool config_status_rows(const struct json *records, const char *file_hash, uint6
     return good;
 }
 
-static uint64_t age_of(const char *file)
+static uint64_t age_of(const char *file, uint64_t now_ms)
 {
     struct stat st;
-    struct timespec now;
-    (void)clock_gettime(CLOCK_REALTIME, &now);
-    if (stat(file, &st) != 0 || st.st_ctim.tv_sec > now.tv_sec)
+    if (stat(file, &st) != 0 || (uint64_t)st.st_ctim.tv_sec * 1000 > now_ms)
         return 0;
-    return (uint64_t)(now.tv_sec - st.st_ctim.tv_sec) * 1000;
+    return now_ms - (uint64_t)st.st_ctim.tv_sec * 1000;
 }
 
 int command_config_status(struct cli *cli)
 {
-    static const struct column columns[] = {{"SERVICE", "service"},
-                                            {"INSTANCE", "id"},
-                                            {"HOST", "host"},
-                                            {"ADDRESS", "address"},
-                                            {"BUILD", "build"},
-                                            {"STARTED", "started_at"},
-                                            {"HASH", "hash"},
-                                            {"LIVE", "connections"},
-                                            {"STATE", "state"},
-                                            {"PROBLEM", "problem"},
-                                            {0}};
+    static const struct column columns[] = {
+        {"SERVICE", "service"}, {"INSTANCE", "instance"}, {"HOST", "host"},
+        {"ADDRESS", "address"}, {"BUILD", "build"},       {"UP", "up"},
+        {"HASH", "hash"},       {"SEEN", "seen"},         {"LIVE", "connections"},
+        {"STATE", "state"},     {"PROBLEM", "problem"},   {0}};
     int status = cli_parse(cli, NULL, NULL);
     if (status != CLI_OK)
         return status;
@@ -137,7 +153,9 @@ int command_config_status(struct cli *cli)
     if (!client || client_list(client, &postern__instance__descriptor, NULL, NULL, &records) != OK)
         return CLI_FAILED;
     AUTO(json_free_ptr) struct json *rows = json_new_array();
-    bool good = config_status_rows(records, hash, age_of(cli->config_file), rows);
+    uint64_t now_ms = loop_wall_ms();
+    const struct config_status_file file = {hash, age_of(cli->config_file, now_ms), now_ms};
+    bool good = config_status_rows(records, &file, rows);
     table_print(cli, columns, rows);
     if (!cli->json)
         printf("\n%s has hash %.*s\n", cli->config_file, HASH_SHOWN, hash);

@@ -30,11 +30,23 @@ const char *config_status_name(enum config_status s);
 enum config_status config_status_of(const char *file_hash, struct view hash, struct view problem,
                                     uint64_t age_ms, uint64_t silent_ms);
 
+/* The file at hand, and now: Unix time of this machine. */
+struct config_status_file {
+    const char *hash;
+    uint64_t age_ms;
+    uint64_t now_ms;
+};
+
 /*
- * From Instance records as convert_record makes them to rows with "state", one with MISSING for
- * each service without an instance. True when all is well.
+ * From Instance records as convert_record makes them to rows with "state", "up" (since it started)
+ * and "seen" (since its record was written), one with MISSING for each service without an instance.
+ * True when all is well.
  */
-bool config_status_rows(const struct json *records, const char *file_hash, uint64_t age_ms,
+bool config_status_rows(const struct json *records, const struct config_status_file *file,
                         struct json *out_rows);
+
+/* "12s", "59m", "47h", "3d": the largest unit of which there are two, rounded down; fresh memory.
+ */
+char *config_status_span(uint64_t ms);
 
 #endif

@@ -1,9 +1,13 @@
 /*
  * Certificates for `postern doctor`: they show whether a target takes our CA and the login, and are
- * good for nothing else. Each is for a key that lives as long as the probe, forces the command
- * /bin/false and permits no extension, so that whoever had one could open no shell, no forwarding
- * and no terminal with it. That is what makes it safe to sign two for a day on one side: when the
- * certificate of now is refused and one of these is taken, only the target's clock is off.
+ * good for nothing else, not even in the hands of a proxy that was taken over. Each forces the
+ * command /bin/false and permits no extension: no shell, no forwarding, no terminal. (A
+ * ForceCommand of the target's sshd_config is stronger than the certificate's.)
+ *
+ * Only the one of now is logged in with. The other two are for a day, on one side: where the first
+ * is refused and one of these would be taken, only the target's clock is off. To be asked whether
+ * it would take a key a target needs no signature (RFC 4252 §7), so whoever has them signed forgets
+ * their private key.
  */
 #ifndef AUTHORIZE_CA_CA_PROBE_H
 #define AUTHORIZE_CA_CA_PROBE_H
@@ -14,7 +18,7 @@ enum { CA_PROBE_SKEW_S = 24 * 60 * 60 };
 
 enum ca_probe_window {
     CA_PROBE_NOW,    /* as a login's: 2 minutes back, 5 ahead */
-    CA_PROBE_BEHIND, /* valid for a target whose clock is up to a day behind */
+    CA_PROBE_BEHIND, /* for a target whose clock is up to a day behind */
     CA_PROBE_AHEAD,  /* … ahead */
     CA_PROBE_WINDOWS,
 };

@@ -13,6 +13,7 @@
 #include "common/base/wire.h"
 #include "common/crypto/key.h"
 #include "proxy/probe/dial.h"
+#include "proxy/ssh/transport.h"
 
 enum { PREFERENCE_MAX = 512 };
 
@@ -91,6 +92,7 @@ struct session {
     struct private_key key; /* LOGIN, as the next */
     const char *methods;    /* that the target offers; libssh2's */
     char methods_seen[PROBE_TEXT_MAX / 4];
+    bool would_take; /* it has said so of the certificate whose turn it is */
 };
 
 static void *on_alloc(size_t count, void **abstract)
@@ -195,6 +197,25 @@ static void say_methods(struct session *s, uint64_t ms)
 }
 
 /*
+ * What the engine offers to targets and nothing else: a target that a probe gets on with and a
+ * login does not would be a wrong answer. libssh2 leaves out what it does not know.
+ */
+static void prefer(struct session *s, const char *host_key_algorithms)
+{
+    const struct transport_algorithms *own = transport_profile(TRANSPORT_COMPAT, TRANSPORT_CLIENT);
+    const struct {
+        int method;
+        const char *names;
+    } rows[] = {
+        {LIBSSH2_METHOD_KEX, own->kex},         {LIBSSH2_METHOD_HOSTKEY, host_key_algorithms},
+        {LIBSSH2_METHOD_CRYPT_CS, own->cipher}, {LIBSSH2_METHOD_CRYPT_SC, own->cipher},
+        {LIBSSH2_METHOD_MAC_CS, own->mac},      {LIBSSH2_METHOD_MAC_SC, own->mac},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
+        CHECK(libssh2_session_method_pref(s->ssh, rows[i].method, rows[i].names) == 0);
+}
+
+/*
  * Connects and exchanges keys. `quiet`: only the step that fails is added; with `may_lack` not even
  * that one when the target has no key of the kind.
  */
@@ -214,7 +235,7 @@ static enum probe_fault open_session(struct session *s, struct opening how)
     s->ssh = libssh2_session_init_ex(on_alloc, on_free, on_realloc, s);
     CHECK(s->ssh);
     libssh2_session_set_blocking(s->ssh, 0);
-    (void)libssh2_session_method_pref(s->ssh, LIBSSH2_METHOD_HOSTKEY, how.algorithms);
+    prefer(s, how.algorithms);
     enum probe_fault fault = fault_of(step(s, do_handshake, from + PROBE_KEX_MS));
     if (fault == PROBE_FINE && !how.quiet)
         say_methods(s, dial_now() - from);
@@ -285,8 +306,11 @@ static int on_sign(LIBSSH2_SESSION *ssh, unsigned char **sig, size_t *sig_len,
                    const unsigned char *data, size_t data_len, void **abstract)
 {
     struct session *s = *abstract;
-    AUTO(buf_fini) struct buf blob;
     (void)ssh;
+    s->would_take = true;
+    if (s->result->accepted_count > 0)
+        return -1; /* that was the question; we have no private half to go on with */
+    AUTO(buf_fini) struct buf blob;
     buf_init(&blob, PROBE_HOST_KEY_MAX);
     const char *name = key_alg_default(s->key.public.type)->name;
     if (private_key_sign(&s->key, view_str(name), view_of(data, data_len), &blob) != OK)
@@ -335,6 +359,19 @@ static enum probe_fault ready_to_login(struct session *s, uint64_t from)
     return PROBE_FINE;
 }
 
+/* With the certificate whose turn it is. */
+static enum probe_fault offer(struct session *s)
+{
+    s->would_take = false;
+    enum probe_fault fault = fault_of(step(s, do_login, dial_now() + PROBE_LOGIN_MS));
+    if (s->would_take && s->result->accepted_count > 0)
+        return PROBE_FINE;
+    /* A refusal is told by the method's failure, or by closing after it. */
+    if (fault == PROBE_OTHER || fault == PROBE_ENDED)
+        return s->would_take ? PROBE_NOT_ALLOWED : PROBE_REJECTED;
+    return fault;
+}
+
 /* One connection per certificate: a target may allow one failure only. */
 static enum probe_fault try_one(struct session *s, const char *algorithms, uint64_t from)
 {
@@ -349,11 +386,11 @@ static enum probe_fault try_one(struct session *s, const char *algorithms, uint6
         return PROBE_OTHER;
     }
     if (fault == PROBE_FINE)
-        fault = fault_of(step(s, do_login, dial_now() + PROBE_LOGIN_MS));
-    /* A refusal is told by the method's failure, or by closing after it. */
-    if (fault == PROBE_OTHER || fault == PROBE_ENDED)
-        fault = PROBE_REJECTED;
-    if (fault == PROBE_NO_PUBLICKEY)
+        fault = offer(s);
+    if (fault == PROBE_NOT_ALLOWED)
+        probe_step_add(s->result, PROBE_STEP_LOGIN, fault, dial_now() - from,
+                       view_str(s->order->login));
+    else if (fault == PROBE_NO_PUBLICKEY)
         probe_step_add(s->result, PROBE_STEP_LOGIN, fault, dial_now() - from, view_str(s->methods));
     else if (fault != PROBE_FINE && fault != PROBE_REJECTED)
         probe_step_add(s->result, PROBE_STEP_LOGIN, fault, dial_now() - from, last_error(s));

@@ -30,7 +30,8 @@ enum {
 enum probe_kind {
     PROBE_CONNECT = 0, /* up to the key exchange */
     PROBE_KEYS = 1,    /* the target's host keys of every type */
-    PROBE_LOGIN = 2,   /* authenticate with one certificate after the other */
+    PROBE_LOGIN = 2,   /* authenticate with the first certificate; if that is refused, ask whether
+                          the target would take one of the others */
 };
 
 enum probe_name {
@@ -56,6 +57,7 @@ enum probe_fault {
     PROBE_REJECTED = 11,
     PROBE_BUSY = 12,
     PROBE_OTHER = 13,
+    PROBE_NOT_ALLOWED = 14,
 };
 
 struct probe_order {
@@ -66,7 +68,7 @@ struct probe_order {
     size_t host_key_type_count;
     struct buf host_key; /* LOGIN: the only one that is good enough */
     char *login;
-    struct secret private_key; /* openssh-key-v1 */
+    struct secret private_key; /* of the first certificate; openssh-key-v1 */
     struct buf certificates[PROBE_CERTIFICATES_MAX];
     size_t certificate_count;
     atomic_bool cancelled; /* any thread: ends at the next wait */

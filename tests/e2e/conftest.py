@@ -1,4 +1,5 @@
 """Fixtures of the end-to-end tests: real daemons, real peers, real time."""
+import os
 import pathlib
 import sys
 
@@ -6,6 +7,8 @@ import pytest
 
 from stack import Stack
 
+# libgrpc's OpenSSL forgets a handshake that is under way when a program ends; nothing of ours calls that OpenSSL.
+os.environ["LSAN_OPTIONS"] = f"suppressions={pathlib.Path(__file__).parent}/leaks.supp:print_suppressions=0"
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "support"))
 from snippet_fixture import snippets  # noqa: E402,F401
 

@@ -41,7 +41,9 @@ static bool judge(const char *proxy_hash, const char *minute, const char *expect
     AUTO(json_free_ptr) struct json *records = NULL;
     AUTO(json_free_ptr) struct json *rows = json_new_array();
     assert_int_equal(json_parse(view_str(text), &records), OK);
-    bool good = config_status_rows(records, "aa", 60000, rows);
+    const struct config_status_file file = {"aa", 60000, 1767323055000 /* 03:04:15 */};
+    bool good = config_status_rows(records, &file, rows);
+    assert_true(view_eq_str(json_get_str(json_at(rows, 0), "seen"), "10s"));
     const struct json *last = json_at(rows, json_len(rows) - 1);
     assert_string_equal((const char *)json_get_str(last, "state").ptr, expected_last);
     return good;
@@ -62,8 +64,24 @@ static void misses_all(void **state)
     (void)state;
     AUTO(json_free_ptr) struct json *none = json_new_array();
     AUTO(json_free_ptr) struct json *rows = json_new_array();
-    assert_false(config_status_rows(none, "aa", 0, rows));
+    const struct config_status_file file = {"aa", 0, 0};
+    assert_false(config_status_rows(none, &file, rows));
     assert_int_equal(json_len(rows), 4);
+}
+
+static void spans(void **state)
+{
+    (void)state;
+    static const struct {
+        uint64_t ms;
+        const char *text;
+    } rows[] = {{0, "0s"},          {999, "0s"},       {119999, "119s"},
+                {120000, "2m"},     {7199999, "119m"}, {7200000, "2h"},
+                {172799999, "47h"}, {172800000, "2d"}, {864000000, "10d"}};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        AUTO_FREE char *text = config_status_span(rows[i].ms);
+        assert_string_equal(text, rows[i].text);
+    }
 }
 
 int main(void)
@@ -72,6 +90,7 @@ int main(void)
         cmocka_unit_test(names_the_state),
         cmocka_unit_test(judges_all),
         cmocka_unit_test(misses_all),
+        cmocka_unit_test(spans),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
