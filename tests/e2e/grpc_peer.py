@@ -12,6 +12,8 @@ import h2.connection
 import h2.events
 import h2.exceptions
 
+FRAME = 16384  # what a peer takes that has said nothing else
+
 
 def _context(cert, key):
     context = ssl.create_default_context()
@@ -59,7 +61,9 @@ def grpc_call(port, path, cert=None, key=None, request=b"", seconds=20):
             connection.send_headers(1, [(":method", "POST"), (":scheme", "https"), (":path", path),
                                         (":authority", f"127.0.0.1:{port}"), ("content-type", "application/grpc"),
                                         ("te", "trailers")])
-            connection.send_data(1, b"\0" + len(request).to_bytes(4, "big") + request, end_stream=True)
+            data = b"\0" + len(request).to_bytes(4, "big") + request
+            for at in range(0, len(data), FRAME):
+                connection.send_data(1, data[at:at + FRAME], end_stream=at + FRAME >= len(data))
             tls.sendall(connection.data_to_send())
             while time.monotonic() < deadline:
                 status = _next_status(connection, tls)

@@ -1,11 +1,12 @@
 #!/usr/bin/python3
-"""What dashboard, alert rules and their tests say of metrics is in the table: names, and values of labels."""
+"""What dashboard, alert rules and tests say of metrics is in the table: names, and values of labels. Each metric is moved by a test."""
 import json
 import re
 
 from sources import ROOT, report
 
 FILES = ("deploy/grafana/postern.json", "deploy/prometheus/alerts.yaml", "tests/prometheus/alerts_test.yaml")
+MOVES = "tests/e2e/test_85_metrics.py"
 ROW = re.compile(r'^M\((\w+), (\w+), \w+, [\w |]+,\s*"([^"]+)",\s*((?:"[^"]*"\s*)+),', re.M)
 USE = re.compile(r"\b((?:postern|pomerium|process)_\w+)(?:\{([^{}]*)\})?")
 MATCHER = re.compile(r'(\w+)\s*(=~|!~|!=|=)\s*"([^"]*)"')
@@ -23,6 +24,11 @@ def table():
     return metrics
 
 
+def plain():
+    """Names as the table has them."""
+    return {row[2] for row in ROW.findall((ROOT / "common/daemon/metrics.def").read_text())}
+
+
 def expressions(path, text):
     """(where, text) of what names metrics: a panel's expressions, or the lines of a file."""
     if path.suffix != ".json":
@@ -35,7 +41,7 @@ def expressions(path, text):
 
 def main():
     metrics, problems, seen = table(), [], 0
-    for name in FILES:
+    for name in (*FILES, MOVES):
         path = ROOT / name
         for where, text in expressions(path, path.read_text()):
             for metric, matchers in USE.findall(text):
@@ -52,6 +58,10 @@ def main():
                     known = metrics[metric].get(label)
                     problems += [f"{where}: {metric} has no {label}=\"{v}\"" for v in values
                                  if known is None or v not in known]
+    said = (ROOT / MOVES).read_text()
+    for name in sorted({re.sub("_(bucket|sum)$", "", n) if n not in plain() else n for n in metrics}):
+        if not re.search(rf"\b{name}\b", said):
+            problems.append(f"{MOVES} does not move {name}")
     if seen < 100:
         problems.append(f"only {seen} uses of metrics were found")
     report("metrics", problems)
