@@ -89,7 +89,7 @@ enum stream_probe_fault {
 enum {
     STREAM_PROBED_STEPS_MAX = 8,
     STREAM_PROBED_KEYS_MAX = 8,
-    STREAM_CERTIFICATES_MAX = 4,
+    STREAM_CERTIFICATES_MAX = 8,
 };
 
 /* What a worker has found. A step or fault of a later version keeps its number. */

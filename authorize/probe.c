@@ -18,6 +18,7 @@ struct probes {
     struct map waiting; /* struct waiting, by id */
     struct map active;  /* struct probe, by id */
     unsigned turn;      /* whose turn it is among the workers */
+    struct buf rsa;     /* public key of every probe's RSA certificate; empty until the first */
 };
 
 struct waiting {
@@ -56,7 +57,8 @@ struct probe_signing {
     struct rng rng;
     uint64_t now_s;
     enum err result;
-    struct buf private_key;
+    struct buf private_key; /* of the first certificate */
+    struct buf rsa;         /* public key */
     struct ca_certificate certificates[CA_PROBE_WINDOWS];
     size_t count;
 };
@@ -314,30 +316,50 @@ static void signing_free(struct probe_signing *s)
     mem_free(s->by);
     snapshot_unref(s->snapshot);
     buf_wipe(&s->private_key);
+    buf_fini(&s->rsa);
     for (size_t i = 0; i < s->count; i++)
         ca_certificate_fini(&s->certificates[i]);
     mem_free(s);
 }
 
-/* The key of the certificate of now is the worker's to log in with; the others' is forgotten. */
-static enum err make(struct probe_signing *s)
+/* One for all probes: it takes long to make, and nobody has its private half. */
+static enum err make_rsa(struct probe_signing *s, struct public_key *out)
 {
     AUTO(private_key_fini) struct private_key key = {0};
-    AUTO(private_key_fini) struct private_key forgotten = {0};
-    TRY(private_key_generate(&key, KEY_ED25519, &s->rng));
-    TRY(private_key_generate(&forgotten, KEY_ED25519, &s->rng));
-    TRY(private_key_write_openssh(&key, "", &s->rng, &s->private_key));
-    struct ca_request r = {
+    if (s->rsa.len == 0) {
+        TRY(private_key_generate_rsa(&key, NULL));
+        TRY(buf_append(&s->rsa, public_key_blob(&key.public)));
+    }
+    return public_key_parse(out, buf_view(&s->rsa));
+}
+
+static enum err make_one(struct probe_signing *s, enum ca_probe_window window)
+{
+    bool is_rsa = window == CA_PROBE_RSA;
+    AUTO(private_key_fini) struct private_key key = {0};
+    AUTO(public_key_fini) struct public_key rsa = {0};
+    if (is_rsa)
+        TRY(make_rsa(s, &rsa));
+    else
+        TRY(private_key_generate(&key, window == CA_PROBE_ECDSA ? KEY_ECDSA_P256 : KEY_ED25519,
+                                 &s->rng));
+    /* The worker logs in with the first; the keys of the others are forgotten here. */
+    if (window == CA_PROBE_NOW)
+        TRY(private_key_write_openssh(&key, "", &s->rng, &s->private_key));
+    const struct ca_request r = {
+        .key = is_rsa ? &rsa : &key.public,
         .login = view_str(s->login),
         .user = view_str(s->by),
         .connection_id = view_str(s->id),
         .now_s = s->now_s,
     };
-    for (; s->count < CA_PROBE_WINDOWS; s->count++) {
-        r.key = s->count == CA_PROBE_NOW ? &key.public : &forgotten.public;
-        TRY(ca_sign_probe(&r, (enum ca_probe_window)s->count, &s->snapshot->ca, &s->rng,
-                          &s->certificates[s->count]));
-    }
+    return ca_sign_probe(&r, window, &s->snapshot->ca, &s->rng, &s->certificates[window]);
+}
+
+static enum err make(struct probe_signing *s)
+{
+    for (; s->count < CA_PROBE_WINDOWS; s->count++)
+        TRY(make_one(s, (enum ca_probe_window)s->count));
     return OK;
 }
 
@@ -371,6 +393,8 @@ static void on_signed(struct crew_job *job)
     struct authorize *a = s->authorize;
     struct probe *p = find(a, s->id);
     a->signing--;
+    if (p && p->probes->rsa.len == 0)
+        IGNORE(buf_append(&p->probes->rsa, buf_view(&s->rsa)), "of the same size");
     if (a->stopping)
         authorize_stop_step(a);
     else if (p && s->result != OK)
@@ -396,6 +420,8 @@ static void sign(struct probe *p)
     s->rng = *a->rng;
     s->now_s = authorize_now() / 1000;
     buf_init(&s->private_key, KEY_TEXT_MAX);
+    buf_init(&s->rsa, STREAM_KEY_MAX);
+    IGNORE(buf_append(&s->rsa, buf_view(&p->probes->rsa)), "of the same size");
     p->phase = PROBE_SIGNING;
     a->signing++;
     s->job = (struct crew_job){.work = on_work, .done = on_signed};
@@ -491,6 +517,7 @@ struct probes *probes_open(struct authorize *a)
     struct probes *p = mem_zalloc(sizeof *p);
     AUTO_FREE char *type = convert_type_probe();
     p->authorize = a;
+    buf_init(&p->rsa, STREAM_KEY_MAX);
     p->syncer = syncer_open(a->databroker, a->loop, type, &sync_events, p);
     return p;
 }
@@ -512,6 +539,7 @@ void probes_free(struct probes *p)
         probe_free(i.value);
     map_fini(&p->waiting);
     map_fini(&p->active);
+    buf_fini(&p->rsa);
     p->authorize->probes = NULL;
     mem_free(p);
 }

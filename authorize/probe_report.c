@@ -212,6 +212,8 @@ void probe_report_login(struct probe_report *r, const char *login, const struct 
 {
     static const enum message taken[] = {
         [CA_PROBE_NOW] = MESSAGE_PROBE_ACCEPTED,
+        [CA_PROBE_ECDSA] = MESSAGE_PROBE_ACCEPTED_ECDSA,
+        [CA_PROBE_RSA] = MESSAGE_PROBE_ACCEPTED_RSA,
         [CA_PROBE_BEHIND] = MESSAGE_PROBE_CLOCK_BEHIND,
         [CA_PROBE_AHEAD] = MESSAGE_PROBE_CLOCK_AHEAD,
     };
@@ -234,9 +236,8 @@ void probe_report_login(struct probe_report *r, const char *login, const struct 
     while (window < seen->accepted_count && window < CA_PROBE_WINDOWS && !seen->accepted[window])
         window++;
     bool found = window < seen->accepted_count && window < CA_PROBE_WINDOWS;
-    if (found && window == CA_PROBE_NOW)
-        add(r, "certificate", outcome_ok, message_format(MESSAGE_PROBE_ACCEPTED, login, NULL),
-            NULL);
+    if (found && window < CA_PROBE_BEHIND)
+        add(r, "certificate", outcome_ok, message_format(taken[window], login, NULL), NULL);
     else
         add_message(r, "certificate", outcome_failed,
                     found ? taken[window] : MESSAGE_PROBE_REJECTED, login);

@@ -16,7 +16,7 @@
 enum {
     PROBE_STEPS_MAX = 8,
     PROBE_KEYS_MAX = 5, /* types of host keys that are asked for */
-    PROBE_CERTIFICATES_MAX = 4,
+    PROBE_CERTIFICATES_MAX = 8,
     PROBE_TYPES_MAX = 8,
     PROBE_ADDRESSES_MAX = 8, /* of a name, in the resolver's order */
     PROBE_TEXT_MAX = 512,

@@ -61,6 +61,10 @@ class World:
             "sha1": Target(folder / "sha1", ca, "rsa", extra="HostKeyAlgorithms ssh-rsa\n"),
             "old-kex": Target(folder / "old-kex", ca, extra="KexAlgorithms diffie-hellman-group14-sha1,"
                               "ecdh-sha2-nistp256\n"),
+            "rsa-users": Target(folder / "rsa-users", ca, extra="PubkeyAcceptedAlgorithms "
+                                "rsa-sha2-512-cert-v01@openssh.com,rsa-sha2-256-cert-v01@openssh.com\n"),
+            "ecdsa-users": Target(folder / "ecdsa-users", ca,
+                                  extra="PubkeyAcceptedAlgorithms ecdsa-sha2-nistp256-cert-v01@openssh.com\n"),
             "locked": Target(folder / "locked", ca,
                              extra="Match User *\nAuthenticationMethods publickey,publickey\n"),
         }
@@ -266,6 +270,14 @@ def test_rsa_only(world):
     status, steps, _ = world.doctor("rsa-only", "--login", LOGIN)
     assert status == 0 and "rsa-sha2-512" in steps["kex"]["text"]
     assert world.targets["rsa-only"].fingerprint in steps["host-key"]["text"]
+
+
+@pytest.mark.parametrize("name, words", [("ecdsa-users", "with an ECDSA key"), ("rsa-users", "with an RSA key")])
+def test_other_types_of_user_keys(world, name, words):
+    """What a login falls back to, a doctor asks about."""
+    status, steps, transcript = world.doctor(name, "--login", LOGIN)
+    assert status == 0 and words in steps["certificate"]["text"]
+    fails_at(world.doctor(name, "--login", "nobody-here"), "certificate", "TrustedUserCAKeys")
 
 
 @pytest.mark.parametrize("name", ["sha1", "old-kex"])

@@ -65,6 +65,8 @@ static void test_probe(void **state)
         uint64_t to;
     } windows[CA_PROBE_WINDOWS] = {
         [CA_PROBE_NOW] = {1000000 - 120, 1000000 + 300},
+        [CA_PROBE_ECDSA] = {1000000 - 120, 1000000 + 300},
+        [CA_PROBE_RSA] = {1000000 - 120, 1000000 + 300},
         [CA_PROBE_BEHIND] = {1000000 - 86400, 1000000 + 300},
         [CA_PROBE_AHEAD] = {1000000 - 120, 1000000 + 86400},
     };
