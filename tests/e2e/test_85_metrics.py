@@ -189,6 +189,11 @@ def test_bytes_and_rekeys(stack):
         assert run.returncode == 0 and len(run.stdout) == 4 << 20
 
 
+def test_management_shell(stack):
+    with moves(stack, "ssh gateway whoami", 'proxy postern_ssh_shell_commands_total{command="whoami"} +'):
+        assert b"demo@localhost" in stack.run_ssh("whoami", route=None).stderr
+
+
 def test_rsa_keys(stack):
     with moves(stack, "a login to a target that takes RSA keys only", 'proxy postern_rsa_keys_used_total +', 'proxy postern_rsa_keys_ready ~'):
         assert stack.run_ssh("true", route="only-rsa").returncode == 0
