@@ -63,7 +63,7 @@ for suite; do
         run systemd.sh
         say "$suite passed, units included"
     else
-        say "this machine does not let a container run systemd ($(tail -n 1 /tmp/postern-boot.$$));"
+        say "this machine does not let a container run systemd ($(head -n 1 /tmp/postern-boot.$$));"
         say "the units are checked but not run, the daemons are started by hand"
         remove
         prepare "sleep infinity" --init
