@@ -20,6 +20,7 @@ SSH = ["ssh", "-o", "BatchMode=yes", "-o", "StrictHostKeyChecking=yes", "-o", "C
 STREAM = """exec 9<> <(:); printf -v pad '%1000s' ''; echo "from $SSH_CLIENT"
 i=0; while echo "$((i += 1)) $pad"; do read -r -t 0.25 -u 9; done"""
 OUTSTANDING_MAX = 120
+SILENCE_S = 1.0  # a line is due four times a second
 
 done = threading.Event()
 moving = set()
@@ -46,7 +47,7 @@ def stream(number):
         errors = []
         reader = threading.Thread(target=lambda: errors.append(ssh.stderr.read()), daemon=True)
         reader.start()
-        proxy, count, wrong, gap, last = None, 0, 0, 0.0, None
+        proxy, count, wrong, last = None, 0, 0, None
         for line in ssh.stdout:
             now = time.time()
             if proxy is None:
@@ -57,7 +58,8 @@ def stream(number):
                 # The last line of a session that is cut may be a part.
                 if line.split()[0] != str(count):
                     wrong += 1
-                gap = max(gap, now - last)
+                if now - last > SILENCE_S:
+                    write(kind="silence", number=number, asked=began, at=now, seconds=now - last)
             last = now
             if done.is_set() or number in moving:
                 moving.discard(number)
@@ -65,7 +67,7 @@ def stream(number):
         status = ssh.wait()
         reader.join()
         write(kind="stream", what="ended", number=number, at=time.time(), asked=began, proxy=proxy, status=status,
-              lines=count, wrong=wrong, gap=round(gap, 2), stderr=errors[0][-400:])
+              lines=count, wrong=wrong, stderr=errors[0][-400:])
         if status:
             done.wait(0.5)
 

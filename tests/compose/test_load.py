@@ -18,6 +18,7 @@ DENIED = "does not let you in"
 TOLD = "Postern is restarting"
 SETTLED_S = 90   # until everything is as it was
 POLICY_S = 6     # from the edit of the file to the last decision by the old policy
+SILENCE_S = 15   # of a stream whose proxy was left alone; machines of tests are busy
 OUTAGE_S = 30    # with the only replica restarting: its drain, its start, the balancer's check
 GATE = """
   - from: ssh://gate
@@ -118,6 +119,7 @@ class Walk:
         self.rows.append({
             "event": name, "took": acted - begin, "streams": len(before), "lived": len(before) - len(gone),
             "told": sum(TOLD in e["stderr"] for e in gone), "untold": sum(TOLD not in e["stderr"] for e in gone),
+            "silence": max((e["seconds"] for e in self.load.of("silence") if begin <= e["at"] <= end), default=0),
             "logins": len(logins) - len(refused), "refused": len(refused), "for": span,
             "slowest": max((e["at"] - e["began"] for e in logins if not e["status"]), default=0)})
         print(json.dumps(self.rows[-1]), flush=True)
@@ -133,6 +135,7 @@ class Walk:
              f"{[e for e in gone if e['proxy'] not in ends][:2]}")
         must(not told or all(TOLD in e["stderr"] for e in gone), "a stream ended without a word: "
              f"{[e['stderr'] for e in gone if TOLD not in e['stderr']][:2]}")
+        must(self.rows[-1]["silence"] <= SILENCE_S, f"a stream was silent for {self.rows[-1]['silence']:.1f} s")
         must(span <= outage, f"logins were refused for {span:.1f} s, {outage} are allowed; "
              f"{[e['stderr'] for e in refused][:2]}")
 
@@ -159,11 +162,12 @@ class Walk:
                 self.wrong.append(f"a stream lost, doubled or mixed {e['wrong']} lines: {e}")
 
     def table(self):
-        print(f"\n{'event':34} {'took':>5} {'streams':>7} {'lived':>5} {'told':>4} {'untold':>6} {'logins':>6} "
+        print("\nseconds: took, silence (the longest of a stream that is above one), for, slowest")
+        print(f"{'event':34} {'took':>5} {'streams':>7} {'lived':>5} {'told':>4} {'untold':>6} {'silence':>7} {'logins':>6} "
               f"{'refused':>7} {'for s':>6} {'slowest':>7}")
         for r in self.rows:
             print(f"{r['event']:34} {r['took']:5.1f} {r['streams']:7} {r['lived']:5} {r['told']:4} "
-                  f"{r['untold']:6} {r['logins']:6} {r['refused']:7} {r['for']:6.1f} {r['slowest']:7.1f}")
+                  f"{r['untold']:6} {r['silence']:7.1f} {r['logins']:6} {r['refused']:7} {r['for']:6.1f} {r['slowest']:7.1f}")
 
 
 @pytest.mark.timeout(2400)
