@@ -75,7 +75,11 @@ static struct check_row *get(struct health *h, const char *name)
 
 void health_require(struct health *h, const char *check)
 {
-    get(h, check)->required = true;
+    struct check_row *c = get(h, check);
+    if (c->required)
+        return;
+    c->required = true;
+    h->started = false;
 }
 
 void health_set(struct health *h, const char *check, enum health_state state, const char *error)

@@ -28,7 +28,8 @@ struct health *health_new(void);
 void health_free(struct health *h);
 
 /*
- * Adds a check that readiness depends on, in HEALTH_STARTING. Names: "authorize.service",
+ * Adds a check that readiness depends on, in HEALTH_STARTING, also to what seemed to have started
+ * without it; once more is without effect. Names: "authorize.service",
  * "databroker.sync.initial", "storage.backend", "identity-provider.oidc".
  */
 void health_require(struct health *h, const char *check);

@@ -73,7 +73,7 @@ def test_from_the_start_to_the_end(tmp_path):
             stack.spawn(service)
         for service, check, word in (("authorize", "databroker.sync.initial", "no copy"),
                                      ("authenticate", "databroker.connection", ""), ("proxy", "authorize.service", "")):
-            wait_for(lambda: three(stack, service)[1:] == [503, 200], 40, f"{service} to wait")
+            wait_for(lambda: three(stack, service) == [503, 503, 200], 40, f"{service} to wait")
             found = wait_for(lambda: (c := checks(stack, service)[check]) and word in c.get("error", "") and c, 20, word)
             assert found["status"] == "starting" and found["required"]
             assert ask(stack, service, "/readyz")[2] == "not OK\n"

@@ -41,6 +41,23 @@ static void test_states(void **state)
     health_free(NULL);
 }
 
+static void test_required_one_by_one(void **state)
+{
+    (void)state;
+    struct health *h = health_new();
+    health_require(h, "a");
+    health_set(h, "a", HEALTH_RUNNING, NULL);
+    health_require(h, "b");
+    assert_false(health_is_started(h));
+    health_set(h, "b", HEALTH_RUNNING, NULL);
+    assert_true(health_is_started(h));
+    /* What was required already changes nothing. */
+    health_set(h, "a", HEALTH_RUNNING, "oh");
+    health_require(h, "a");
+    assert_true(health_is_started(h));
+    health_free(h);
+}
+
 static void test_json(void **state)
 {
     (void)state;
@@ -190,9 +207,8 @@ static void test_bad_address(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_states),
-        cmocka_unit_test(test_json),
-        cmocka_unit_test(test_endpoint),
+        cmocka_unit_test(test_states),      cmocka_unit_test(test_required_one_by_one),
+        cmocka_unit_test(test_json),        cmocka_unit_test(test_endpoint),
         cmocka_unit_test(test_bad_address),
     };
     return RUN(tests);
