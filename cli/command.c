@@ -73,7 +73,8 @@ int cli_usage(const struct cli *cli, const char *format, ...)
     va_start(args, format);
     (void)fprintf(stderr, "postern %s: ", cli->command->name);
     (void)vfprintf(stderr, format, args);
-    (void)fprintf(stderr, "\nusage: postern %s %s\n", cli->command->name, cli->command->usage);
+    (void)fprintf(stderr, "\nusage: postern %s%s%s\n", cli->command->name,
+                  *cli->command->usage ? " " : "", cli->command->usage);
     va_end(args);
     return CLI_USAGE;
 }
@@ -99,6 +100,28 @@ static int take_option(struct cli *cli, const struct cli_option *option, int *i)
     return CLI_OK;
 }
 
+enum global { GLOBAL_NONE, GLOBAL_TAKEN, GLOBAL_LACKS_VALUE };
+
+/* The options of every command, which may stand before and behind its words. */
+static enum global take_global(struct cli *cli, int count, char **args, int *i)
+{
+    const char *name = args[*i];
+    if (strcmp(name, "--json") == 0) {
+        cli->json = true;
+        return GLOBAL_TAKEN;
+    }
+    bool is_config = strcmp(name, "--config") == 0;
+    if (!is_config && strcmp(name, "--admin") != 0)
+        return GLOBAL_NONE;
+    if (++*i >= count)
+        return GLOBAL_LACKS_VALUE;
+    if (is_config)
+        cli->config_file = args[*i];
+    else
+        cli->admin_file = args[*i];
+    return GLOBAL_TAKEN;
+}
+
 int cli_parse(struct cli *cli, const struct cli_option *options, struct cli_positional *positional)
 {
     int count = 0, max = positional ? positional->max : 0;
@@ -110,7 +133,11 @@ int cli_parse(struct cli *cli, const struct cli_option *options, struct cli_posi
             if (status != CLI_OK)
                 return status;
         } else if (word[0] == '-' && word[1]) {
-            return cli_usage(cli, "unknown option %s", word);
+            enum global global = take_global(cli, cli->arg_count, cli->args, &i);
+            if (global == GLOBAL_LACKS_VALUE)
+                return cli_usage(cli, "%s needs a value", word);
+            if (global == GLOBAL_NONE)
+                return cli_usage(cli, "unknown option %s", word);
         } else if (count == max) {
             return cli_usage(cli, "unexpected word %s", word);
         } else {
@@ -160,29 +187,35 @@ static const char *from_env(const char *name, const char *otherwise)
     return value && *value ? value : otherwise;
 }
 
+static bool is_help(const char *word)
+{
+    return strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0;
+}
+
 /* The options before the command; gives the index of the first other word, or -1. */
 static int global_options(struct cli *cli, int argc, char **argv)
 {
     int i = 1;
-    for (; i < argc && argv[i][0] == '-'; i++) {
+    for (; i < argc; i++) {
         const char *name = argv[i];
-        if (strcmp(name, "--json") == 0) {
-            cli->json = true;
-            continue;
-        }
-        bool is_config = strcmp(name, "--config") == 0;
-        if (!is_config && strcmp(name, "--admin") != 0)
+        enum global global = take_global(cli, argc, argv, &i);
+        if (global == GLOBAL_NONE)
             break;
-        if (++i == argc) {
+        if (global == GLOBAL_LACKS_VALUE) {
             (void)cli_fail("%s needs a value", name);
             return -1;
         }
-        if (is_config)
-            cli->config_file = argv[i];
-        else
-            cli->admin_file = argv[i];
     }
     return i;
+}
+
+static bool asks_for_help(const struct cli *cli)
+{
+    for (int i = 0; i < cli->arg_count; i++) {
+        if (is_help(cli->args[i]))
+            return true;
+    }
+    return false;
 }
 
 int cli_main(int argc, char **argv)
@@ -199,7 +232,7 @@ int cli_main(int argc, char **argv)
         return CLI_USAGE;
     }
     const char *word = argv[first];
-    if (strcmp(word, "--help") == 0 || strcmp(word, "-h") == 0 || strcmp(word, "help") == 0) {
+    if (is_help(word) || strcmp(word, "help") == 0) {
         print_help(stdout);
         return CLI_OK;
     }
@@ -212,7 +245,11 @@ int cli_main(int argc, char **argv)
         cli.command = c;
         cli.args = argv + first + words;
         cli.arg_count = argc - first - words;
-        return c->run(&cli);
+        if (!asks_for_help(&cli))
+            return c->run(&cli);
+        (void)fprintf(stdout, "usage: postern %s%s%s\n%s\n", c->name, *c->usage ? " " : "",
+                      c->usage, c->help);
+        return CLI_OK;
     }
     (void)cli_fail("unknown command: %s (postern --help lists them)", word);
     return CLI_USAGE;

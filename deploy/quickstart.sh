@@ -186,6 +186,9 @@ cat <<TEXT
 
 Sign in as demo@localhost with the password in $data/demo-password
 The target's host key and what it trusts: $data/demo/sshd_config
+To look after it:
+  export POSTERN_CONFIG=$data/postern.yaml POSTERN_ADMIN=$data/admin.pem PATH=$build/bin:\$PATH
+  postern sessions list
 
 READY ssh -p $ssh_port $login@demo@localhost
 TEXT

@@ -1,4 +1,5 @@
 """README's first command, on the release build."""
+import json
 import os
 import re
 import subprocess
@@ -65,6 +66,13 @@ def test_sign_in_then_no_question(quickstart, tmp_path):
     assert second.wait() == 7
     assert second.stdout.text() == first.stdout.text()
     assert "sign_in" not in second.stderr.text()
+
+
+def test_the_commands_it_prints(quickstart):
+    lines = re.search(r"To look after it:\n((?:  .*\n)+)", quickstart[1]).group(1)
+    run = subprocess.run(["bash", "-ec", lines + "postern doctor demo --json"], capture_output=True, text=True, timeout=60)
+    assert run.returncode == 0 and "demo@localhost" in run.stdout, run.stdout + run.stderr
+    assert {json.loads(line)["result"] for line in run.stdout.splitlines() if line.startswith("{")} == {"ok"}
 
 
 def test_services_listen_on_loopback_only(quickstart):
