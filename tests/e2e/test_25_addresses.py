@@ -369,6 +369,8 @@ def test_login_form_counts_the_clients(behind):
         finally:
             behind.web.header = v2(BROWSER)
             client.kill()
+        # Its last line is not to stand among the next test's.
+        wait_for(lambda: behind.logs("proxy", "ssh connection refused", ip="198.51.100.16"), what="the waiting login's end")
 
 
 # --- health checks ---
