@@ -35,22 +35,11 @@ static bool is_one_of(struct view name, const char *const *names, size_t count)
     return false;
 }
 
-static struct view next_word(struct view *rest)
-{
-    *rest = view_trim(*rest);
-    size_t n = 0;
-    while (n < rest->len && rest->ptr[n] != ' ' && rest->ptr[n] != '\t')
-        n++;
-    struct view word = view_take(*rest, n);
-    *rest = view_skip(*rest, n);
-    return word;
-}
-
 static void parse_line(struct keyset *k, const struct policy_source *s, const struct node *n,
                        struct view line, bool plain)
 {
-    struct view type = next_word(&line);
-    struct view base64 = next_word(&line);
+    struct view type = view_word(&line);
+    struct view base64 = view_word(&line);
     bool is_plain = is_one_of(type, types, ARRAY_LEN(types));
     bool is_certificate = is_one_of(type, certificate_types, ARRAY_LEN(certificate_types));
     if (!is_plain && !is_certificate) {

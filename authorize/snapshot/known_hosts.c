@@ -5,17 +5,6 @@
 
 static const char key_name[] = "ssh_known_hosts_file";
 
-static struct view next_word(struct view *rest)
-{
-    *rest = view_trim(*rest);
-    size_t n = 0;
-    while (n < rest->len && rest->ptr[n] != ' ' && rest->ptr[n] != '\t')
-        n++;
-    struct view word = view_take(*rest, n);
-    *rest = view_skip(*rest, n);
-    return word;
-}
-
 static enum err parse_sha1(struct view base64, uint8_t out[DIGEST_SHA1_LEN])
 {
     AUTO(buf_fini) struct buf bytes;
@@ -46,7 +35,7 @@ static void parse_line(struct known_hosts *k, struct view line, unsigned number,
                        struct diag_place at, struct diag *d)
 {
     enum known_hosts_kind kind = KNOWN_HOSTS_KEY;
-    struct view names = next_word(&line);
+    struct view names = view_word(&line);
     if (names.len && names.ptr[0] == '@') {
         if (view_eq(names, VIEW("@cert-authority"))) {
             kind = KNOWN_HOSTS_CA;
@@ -56,7 +45,7 @@ static void parse_line(struct known_hosts *k, struct view line, unsigned number,
             diag_warn(d, at, key_name, "line %u: unknown marker, the line is ignored", number);
             return;
         }
-        names = next_word(&line);
+        names = view_word(&line);
     }
     struct known_host row = {.kind = kind};
     if (view_starts_with(names, VIEW("|")) && parse_hashed(names, &row) != OK) {

@@ -61,6 +61,16 @@ struct view view_trim(struct view v)
     return v;
 }
 
+struct view view_word(struct view *rest)
+{
+    struct view from = view_trim(*rest);
+    size_t n = 0;
+    while (n < from.len && from.ptr[n] != ' ' && from.ptr[n] != '\t')
+        n++;
+    *rest = view_trim(view_skip(from, n));
+    return view_take(from, n);
+}
+
 bool view_next(struct view *rest, uint8_t sep, struct view *out_part)
 {
     if (!rest->ptr)

@@ -72,6 +72,12 @@ ptrdiff_t view_search(struct view v, struct view needle);
 struct view view_trim(struct view v);
 
 /*
+ * Cuts the first word off: what stands up to the next space or tab, blanks before and behind it
+ * skipped. Empty when there is none.
+ */
+struct view view_word(struct view *rest);
+
+/*
  * Cuts the next part up to `sep` off the front of *rest. False when *rest is used up:
  * "a,b" gives "a", "b"; "" gives one empty part, "a," gives "a", "".
  * Start with *rest = the whole; the end is marked by rest->ptr == NULL.

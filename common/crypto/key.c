@@ -157,17 +157,6 @@ void public_key_fingerprint(const struct public_key *k, char out[KEY_FINGERPRINT
     key_blob_fingerprint(public_key_blob(k), out);
 }
 
-/* The next word of a line; the rest loses its leading blanks. */
-static struct view next_word(struct view *rest)
-{
-    size_t n = 0;
-    while (n < rest->len && rest->ptr[n] != ' ' && rest->ptr[n] != '\t')
-        n++;
-    struct view word = view_take(*rest, n);
-    *rest = view_trim(view_skip(*rest, n));
-    return word;
-}
-
 static struct view trim_line(struct view line)
 {
     line = view_trim(line);
@@ -183,8 +172,8 @@ enum err public_key_parse_line(struct public_key *k, struct view line, struct vi
         return ERR_LIMIT;
     if (rest.len && memchr(rest.ptr, '\n', rest.len))
         return ERR_SYNTAX;
-    struct view name = next_word(&rest);
-    struct view base64 = next_word(&rest);
+    struct view name = view_word(&rest);
+    struct view base64 = view_word(&rest);
     enum key_type type;
     TRY(key_type_find(name, &type));
     AUTO(buf_fini) struct buf blob;

@@ -20,6 +20,19 @@ static void test_find_and_cut(void **state)
     assert_int_equal(view_skip(v, 100).len, 0);
 }
 
+static void test_word(void **state)
+{
+    (void)state;
+    struct view rest = VIEW(" \tssh-rsa  AAAA a comment ");
+    CHECK_VIEW_STR(view_word(&rest), "ssh-rsa");
+    CHECK_VIEW_STR(view_word(&rest), "AAAA");
+    CHECK_VIEW_STR(rest, "a comment");
+    CHECK_VIEW_STR(view_word(&rest), "a");
+    CHECK_VIEW_STR(view_word(&rest), "comment");
+    CHECK_VIEW_STR(view_word(&rest), "");
+    CHECK_VIEW_STR(rest, "");
+}
+
 static void test_next(void **state)
 {
     (void)state;
@@ -39,6 +52,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_find_and_cut),
+        cmocka_unit_test(test_word),
         cmocka_unit_test(test_next),
     };
     return RUN(tests);
