@@ -23,20 +23,27 @@ MATCH_CODE = re.compile(r"[Mm]atch code:?\s+([A-Z0-9-]+)")
 SANITIZER = re.compile(r"ERROR: AddressSanitizer|runtime error:|LeakSanitizer")
 
 
+given_ports = set()
+
+
 def free_ports(count):
-    """Ports that nobody listens on now, in either family; held together so that they differ. None is of those that
-    the kernel gives to outgoing connections, which could take it before it is listened on."""
+    """Ports that nobody listens on now, in either family, and that were not given before: whoever got one may not
+    listen yet. None is of those that quickstart has,
+    or that the kernel gives to outgoing connections, which could take it in between."""
     six = socket.has_dualstack_ipv6()
     with contextlib.ExitStack() as stack:
         ports = []
         while len(ports) < count:
-            port = random.randrange(10000, 32768)
+            port = random.randrange(10000, 28000)
+            if port in given_ports:
+                continue
             s = stack.enter_context(socket.socket(socket.AF_INET6 if six else socket.AF_INET))
             if six:
                 s.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             with contextlib.suppress(OSError):
                 s.bind(("", port))
                 ports.append(port)
+                given_ports.add(port)
         return ports
 
 
