@@ -28,8 +28,7 @@ given_ports = set()
 
 def free_ports(count):
     """Ports that nobody listens on now, in either family, and that were not given before: whoever got one may not
-    listen yet. None is of those that quickstart has,
-    or that the kernel gives to outgoing connections, which could take it in between."""
+    listen yet. None is quickstart's, or of those that the kernel gives to outgoing connections."""
     six = socket.has_dualstack_ipv6()
     with contextlib.ExitStack() as stack:
         ports = []
