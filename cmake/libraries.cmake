@@ -45,6 +45,7 @@ postern_system_library(lib_nghttp2 nghttp2)
 postern_system_library(lib_cmocka cmocka)
 
 set(postern_libraries_common_crypto bssl_crypto openssh_mlkem)
+set(postern_libraries_common_http lib_nghttp2)
 set(postern_libraries_common_json lib_jansson)
 set(postern_libraries_common_config lib_yaml)
 set(postern_libraries_common_io bssl_ssl bssl_crypto lib_uv lib_curl)

@@ -44,13 +44,11 @@ def key_rows():
     text = (ROOT / "common/config/keys.def").read_text()
     rows = []
     for match in KEY.finditer(text):
-        name, kind, services, _, default, flags, choices, _, note = match.groups()
+        name, _, services, _, default, flags, choices, _, note = match.groups()
         if "CONFIG_FILE_FORM" in flags:
             name += "(_file)"
         readers = ", ".join(SERVICES[s.strip()] for s in services.split("|"))
         shown = "" if default == "NULL" else literal(default)
-        if kind == "LATER":
-            readers, shown = "", ""
         note = literal(note)
         if choices != "NULL":
             note = f'{note}: {", ".join(c or "(empty)" for c in literal(choices).split("|"))}'

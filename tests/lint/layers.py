@@ -14,9 +14,10 @@ PURE_EXTRA = {
     # maps; gmtime_r turns a number into text; inet_pton and inet_ntop texts into addresses and back
     "common/base": {"uthash.h", "time.h", "arpa/inet.h"},
     "common/json": {"jansson.h"},
-    "common/config": {"yaml.h"},
+    # regcomp says whether an expression can be used at all
+    "common/config": {"yaml.h", "regex.h"},
     "common/crypto": {"libcrux_mlkem768_sha3.h", "endian.h", "arpa/inet.h"},
-    "common/http": {"arpa/inet.h"},
+    "common/http": {"arpa/inet.h", "nghttp2/nghttp2.h"},
 }
 # header prefix -> the only places that may include it
 HOMES = {

@@ -5,6 +5,7 @@ from sources import ROOT
 
 DATE = "2026-11-21"
 COMMAND = re.compile(r'^    \{"([^"]+)",\s*"([^"]*)",\s*((?:"(?:\\.|[^"\\])*"\s*)+),', re.M)
+FLAG = re.compile(r'^F\(([\w |]+), "([^"]+)", "([^"]*)", \w+,\s*((?:"(?:\\.|[^"\\])*"\s*)+)\)', re.M)
 
 
 def escape(text):
@@ -39,7 +40,7 @@ def paragraphs(text):
     return lines
 
 
-def commands():
+def table():
     text = (ROOT / "cli/command.c").read_text()
     table = text[text.index("const struct command commands[]"):text.index("{NULL, NULL, NULL, NULL}")]
     rows = [(name, usage, literal(help_)) for name, usage, help_ in COMMAND.findall(table)]
@@ -50,25 +51,91 @@ def commands():
 
 def postern():
     listed = []
-    for name, usage, what in commands():
+    for name, usage, what in table():
         tag = f"\\fB{escape(name)}\\fR" + (f" \\fI{escape(usage)}\\fR" if usage else "")
         listed += [".TP", tag, escape(what[0].upper() + what[1:]) + "."]
-    return page("postern", 1, "administer an identity-aware SSH gateway", [
+    return page("postern", 1, "use and administer an identity-aware gateway", [
         ("SYNOPSIS", [".B postern", "[\\fB\\-\\-config\\fR \\fIFILE\\fR] [\\fB\\-\\-admin\\fR \\fIFILE.pem\\fR]",
                       "[\\fB\\-\\-json\\fR] \\fICOMMAND\\fR"]),
         ("DESCRIPTION", paragraphs(
-            "Makes keys and secrets, checks the configuration, and lists and changes the records of a\n"
-            "gateway. Commands that read records speak to the databroker, under an administrator\\(aqs\n"
-            "certificate when one is given.".replace("\\(aq", "'"))),
+            "Opens tunnels through a gateway and signs in to it (tcp, udp, ssh, ssh-config, routes, login,\n"
+            "logout); makes keys and secrets, checks the configuration, and lists and changes the records\n"
+            "of a gateway. Commands that read records speak to the databroker, under an administrator's\n"
+            "certificate when one is given.")),
         ("OPTIONS", paragraphs(
             "*--config FILE: The configuration; otherwise POSTERN_CONFIG, otherwise /etc/postern/postern.yaml.\n"
             "--admin FILE.pem: Key, certificate and CA of an administrator; otherwise POSTERN_ADMIN.\n"
             "--json: One JSON object per line.")),
         ("COMMANDS", listed),
         ("EXIT STATUS", paragraphs("0: done; 1: it failed, with the reason on standard error; 2: the words on the "
-                                   "command line are off.")),
+                                   "command line are off. Commands that use a gateway have some more, see postern-tcp(1).")),
         ("FILES", paragraphs("*/etc/postern/postern.yaml: The configuration.")),
-        ("SEE ALSO", see("postern.yaml(5)", "postern-proxy(8)", "postern-databroker(8)")),
+        ("SEE ALSO", see(*(f"{name}(1)" for name in CLIENTS), "postern.yaml(5)", "postern-proxy(8)", "postern-databroker(8)")),
+    ])
+
+
+GROUPS = {"TUNNEL": {"TCP", "UDP"}, "NETWORK": {"TCP", "UDP", "SSH", "SSH_CONFIG", "ROUTES", "LOGIN", "LOGOUT"}}
+EXITS = ("*0: Done; a listener that was asked to stop by SIGINT or SIGTERM; on standard input and output, both ends have "
+         "finished.\n"
+         "1: It failed, with the reason on standard error; the gateway has no such route; the gateway ended the tunnel.\n"
+         "2: The words on the command line are off.\n"
+         "3: The gateway says no: its policy, or a client certificate is missing.\n"
+         "4: Nobody is signed in and signing in failed.\n"
+         "5: The gateway is not reachable, or its certificate is not trusted.\n"
+         "6: The gateway cannot reach the target, or not decide now.")
+CLIENTS = {
+    "postern-tcp": ({"TCP": "tcp", "UDP": "udp"}, "DEST", "carry TCP connections and UDP packets through a gateway",
+                    "Listens here, says \"listening on ADDRESS\" on standard error, and carries each connection (each sender's "
+                    "packets) through the gateway to DEST. With --listen - one connection is carried on standard input and "
+                    "output, which is what ssh's ProxyCommand wants; nothing else is written there.\n\n"
+                    "DEST is HOST:PORT as in the route's from, through the gateway at https://HOST; "
+                    "https://GATEWAY[:PORT]/HOST:PORT through that gateway; http:// for one without TLS. tcp+ and udp+ may "
+                    "stand in front.\n\n"
+                    "When nobody is signed in, a browser is opened once. The token is kept for all commands of this user "
+                    "and for all routes of that gateway. When the gateway ends a tunnel, the reason is said on standard error. "
+                    "When it is not reachable, a listener tries again after 1, 2, 4 ... 30 seconds, six times for each "
+                    "connection. A sender of packets that has been silent for 5 minutes is forgotten.\n\n"
+                    "On a terminal a listener shows how much has gone each way. Proxy variables of the environment are not used."),
+    "postern-ssh": ({"SSH": "ssh", "SSH_CONFIG": "ssh-config"}, "", "run ssh through a gateway's TCP tunnels",
+                    "postern ssh runs ssh(1) with all its words and a ProxyCommand that is postern tcp. Flags stand first; from the "
+                    "first word that is none of them on, everything is ssh's, -h and -v too. -J cannot be used with it.\n\n"
+                    "postern ssh-config prints an ssh_config(5) with a Host for each route that you may reach: TCP routes to "
+                    "port 22 get a ProxyCommand, SSH routes the login LOGIN@ROUTE at the gateway."),
+    "postern-login": ({"LOGIN": "login", "LOGOUT": "logout", "ROUTES": "routes list"}, "[URL]",
+                      "sign in to a gateway, sign out, and list what can be reached",
+                      "URL is the gateway; without it the one that was used last. login opens a browser and waits up to 10 "
+                      "minutes; with --headless it prints an address for any browser and a match code to be compared with the "
+                      "one on the page. logout ends the session at the gateway, in the browser too, and deletes the token."),
+}
+
+
+def client_flags(commands):
+    """(name, value, what) of the flags that any of these commands has."""
+    text = (ROOT / "cli/flags.def").read_text()
+    found = FLAG.findall(text)
+    if len(found) != len(re.findall(r"^F\(", text, re.M)):
+        raise SystemExit("manual: a row of cli/flags.def is not understood")
+    for of, name, value, what in found:
+        has = set().union(*(GROUPS.get(c.strip(), {c.strip()}) for c in of.split("|")))
+        if has & set(commands):
+            only = sorted(commands[c] for c in has & set(commands))
+            yield name, value, literal(what) + ("" if len(only) == len(commands) else f" ({', '.join(only)} only)")
+
+
+def client(name):
+    commands, _, what, text = CLIENTS[name]
+    usages = {n: u for n, u, _ in table()}
+    synopsis = [line for c in commands.values() for line in
+                ([] if c == next(iter(commands.values())) else [".br"]) + [f"\\fBpostern {escape(c)}\\fR \\fI{escape(usages[c])}\\fR"]]
+    listed = []
+    for flag, value, note in client_flags(commands):
+        listed += [".TP", f"\\fB{escape(flag)}\\fR" + (f" \\fI{escape(value)}\\fR" if value else ""), escape(note[0].upper() + note[1:]) + "."]
+    listed += [".TP", ".B \\-h, \\-\\-help", "Print the flags.", ".TP", ".B \\-v, \\-\\-version", "Print the version."]
+    return page(name, 1, what, [
+        ("SYNOPSIS", synopsis), ("DESCRIPTION", paragraphs(text)), ("OPTIONS", listed), ("EXIT STATUS", paragraphs(EXITS)),
+        ("FILES", paragraphs("*$XDG_CACHE_HOME/postern/jwts: The tokens, one file for each gateway, readable by their user "
+                             "alone; ~/.cache/postern/jwts otherwise.")),
+        ("SEE ALSO", see(*(f"{n}(1)" for n in CLIENTS if n != name), "postern(1)", "ssh(1)")),
     ])
 
 
@@ -159,6 +226,8 @@ def setup():
 def pages(key_rows):
     made = {"docs/man/postern.1": postern, "docs/man/postern.yaml.5": lambda: yaml(key_rows()),
             "docs/man/postern-setup.8": setup}
+    for name in CLIENTS:
+        made[f"docs/man/{name}.1"] = lambda name=name: client(name)
     for name in DAEMONS:
         made[f"docs/man/postern-{name}.8"] = lambda name=name: daemon(name)
     return made
