@@ -393,3 +393,16 @@ bool http1_should_close(const struct http1 *h)
     return h->read_state == HTTP1_READ_STOPPED && h->out.len == 0 &&
            (h->write_state == HTTP1_WRITE_DONE || h->write_state == HTTP1_WRITE_IDLE);
 }
+
+enum err http1_detach(struct http1 *h, struct buf *out_rest)
+{
+    bool is_read = h->read_state == HTTP1_READ_WAIT || h->read_state == HTTP1_READ_END;
+    bool begun = is_read && h->tunnel_due;
+    if (!begun && h->read_state != HTTP1_READ_TUNNEL)
+        return ERR_STATE;
+    drop_shown(h);
+    *out_rest = h->in;
+    buf_init(&h->in, HTTP1_INPUT_MAX);
+    http1_abort(h);
+    return OK;
+}

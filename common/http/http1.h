@@ -1,7 +1,8 @@
 /*
  * HTTP/1.1 for one connection, as server or as client (RFC 9112). Pure: bytes in, events out,
  * messages in, bytes out. Strict: whatever two recipients could read differently is refused
- * (two framings, bare LF, folded lines, blanks before a colon, several Content-Length).
+ * (two framings, bare LF, folded lines, blanks before a colon, several Content-Length). A server
+ * refuses field names with "_" too: CGI and its heirs read them as "-".
  *
  * Server                                        Client
  *   while (http1_next(&h, &e))                    http1_send_head(&h, &request)
@@ -70,7 +71,11 @@ struct http1_head {
     uint64_t body_len;    /* of HTTP1_BODY_LENGTH; in a response to HEAD what it would be */
     bool close;           /* the connection ends after this message */
     bool expect_continue; /* received requests: the peer waits for http1_send_continue */
-    bool upgrade;         /* received requests: Upgrade is asked for, and 101 may be answered */
+    bool upgrade;         /* received requests: Upgrade is asked for, and 101 may be answered;
+                             fields_has_token(fields, "Upgrade", …) says to what */
+    bool tunnel; /* sent responses: this 2xx answers a request with `upgrade`, and raw bytes follow
+                    both ways as after 101; for clients that take no 101, who read them as a body
+                    until close. Neither Content-Length nor chunks. */
 };
 
 enum http1_event_type {
@@ -142,8 +147,8 @@ bool http1_next(struct http1 *h, struct http1_event *out_event);
 /*
  * Writes a request or a response. ERR_STATE when it is not the time for one (a request is under
  * way; no request was received), ERR_SYNTAX for a method, target or status that cannot be
- * written, ERR_LIMIT when the output is full. A 2xx to CONNECT and a 101 to a request with
- * `upgrade` begin the tunnel; any other answer to CONNECT closes the connection.
+ * written, ERR_LIMIT when the output is full. A 2xx to CONNECT, a 101 to a request with `upgrade`
+ * and a 2xx with `tunnel` begin the tunnel; any other answer to CONNECT closes the connection.
  */
 enum err http1_send_head(struct http1 *h, const struct http1_head *head);
 
@@ -179,6 +184,14 @@ bool http1_is_idle(const struct http1 *h);
 bool http1_in_head(const struct http1 *h);
 
 bool http1_is_tunnel(const struct http1 *h);
+
+/*
+ * The tunnel goes on without the engine, on the stream itself: *out_rest becomes what came and was
+ * not shown yet (a TUNNEL event's bytes were), in memory that is the caller's from now on. What
+ * is in the output is still to be sent, first of all. ERR_STATE unless the tunnel has begun and the
+ * request was read to its end. No events follow, neither END nor the tunnel's first one.
+ */
+enum err http1_detach(struct http1 *h, struct buf *out_rest);
 
 /*
  * The exchange is over or failed, the output is sent, and the connection has to be closed. A server

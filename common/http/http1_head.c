@@ -205,8 +205,20 @@ static bool finish_target(struct http1_head *head, struct http1_reject *out)
     return true;
 }
 
+/* Whoever makes variables of names, as CGI does (RFC 3875 §4.1.18), takes X_Y for X-Y. */
+bool http1_has_underscore(const struct fields *fields)
+{
+    for (size_t i = 0; i < fields->count; i++) {
+        if (view_find(fields->items[i].name, '_') >= 0)
+            return true;
+    }
+    return false;
+}
+
 bool http1_finish_request(struct http1_head *head, struct http1_reject *out)
 {
+    if (http1_has_underscore(head->fields))
+        return bad(out, "underscore in a field name");
     if (!finish_target(head, out) || !finish_framing(head, HTTP1_BODY_NONE, out))
         return false;
     finish_close(head);

@@ -1,4 +1,5 @@
-/* Start lines, field lines and what they mean for the body; used by http1.c alone. */
+/* Start lines, field lines and what they mean for the body; used by http1.c, and by h2_head.c for
+ * what both versions share. */
 #ifndef COMMON_HTTP_HTTP1_HEAD_H
 #define COMMON_HTTP_HTTP1_HEAD_H
 
@@ -36,5 +37,8 @@ bool http1_status_has_body(uint16_t status);
 
 /* Bytes that may stand on a request line. */
 bool http1_is_target(struct view target);
+
+/* A field name with "_", which a server takes from nobody. */
+bool http1_has_underscore(const struct fields *fields);
 
 #endif

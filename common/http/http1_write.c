@@ -86,7 +86,7 @@ static enum err write_fields(struct http1 *h, const struct http1_head *head)
         struct fields one = {.items = item, .count = 1};
         TRY(fields_write(&one, &h->out));
     }
-    bool close = h->closing && !h->tunnel_due;
+    bool close = h->closing && (!h->tunnel_due || head->tunnel);
     if (!upgrade && !close)
         return OK;
     return buf_printf(&h->out, "Connection: %s%s%s\r\n", close ? "close" : "",
@@ -105,8 +105,7 @@ static enum err write_framing(struct http1 *h, const struct http1_head *head)
 /* RFC 9110 §8.6: a response without content says so, unless its status or method does. */
 static enum http1_body response_body(const struct http1 *h, const struct http1_head *head)
 {
-    bool never = head->status < 200 || head->status == 204 ||
-                 (h->is_connect && head->status >= 200 && head->status < 300);
+    bool never = head->status < 200 || head->status == 204 || h->tunnel_due;
     if (never)
         return HTTP1_BODY_NONE;
     switch (head->body) {
@@ -136,6 +135,11 @@ static enum err write_interim(struct http1 *h, const struct http1_head *head)
     return buf_append_str(&h->out, "\r\n");
 }
 
+static bool is_success(uint16_t status)
+{
+    return status >= 200 && status < 300;
+}
+
 static enum err write_response(struct http1 *h, const struct http1_head *head)
 {
     bool request_read = h->read_state == HTTP1_READ_BODY || h->read_state == HTTP1_READ_END ||
@@ -144,13 +148,16 @@ static enum err write_response(struct http1 *h, const struct http1_head *head)
         return ERR_STATE;
     if (head->status < 100 || head->status > 599)
         return ERR_SYNTAX;
-    if (head->status == 101 && (!h->is_upgrade || h->fail_status))
+    if ((head->status == 101 || head->tunnel) && (!h->is_upgrade || h->fail_status))
         return ERR_STATE;
+    if (head->tunnel && (!is_success(head->status) || h->is_head))
+        return ERR_SYNTAX;
     if (head->status < 200 && head->status != 101)
         return write_interim(h, head);
-    bool tunnel = !h->fail_status && (head->status == 101 || (h->is_connect && head->status < 300));
+    bool tunnel = head->status == 101 || head->tunnel ||
+                  (!h->fail_status && h->is_connect && is_success(head->status));
     /* RFC 9110 §10.1.1: without a 100, the peer may or may not send its body. */
-    if (head->close || h->continue_due || (h->is_connect && !tunnel))
+    if (head->close || h->continue_due || head->tunnel || (h->is_connect && !tunnel))
         h->closing = true;
     h->tunnel_due = tunnel;
     h->write_body = response_body(h, head);

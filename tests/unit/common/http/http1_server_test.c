@@ -74,6 +74,8 @@ static const struct {
     {"CONNECT a.test:22 HTTP/1.1\r\nHost: a.test:22\r\n\r\nSSH-2.0-x\r\n",
      "HEAD CONNECT a.test:22 host=a.test:22 path= none|Host=a.test:22\nEND\n"
      "TUNNEL SSH-2.0-x\r\n\nCLOSED"},
+    {"CONNECT [::1]:22 HTTP/1.1\r\nHost: b.test\r\n\r\n",
+     "HEAD CONNECT [::1]:22 host=[::1]:22 path= none|Host=b.test\nEND\nTUNNEL \nCLOSED"},
     {"GET / HTTP/1.1\r\nHost: a\r\nConnection: keep-alive, Upgrade\r\nUpgrade: x\r\n\r\nraw",
      "HEAD GET / host=a path=/ none upgrade|Host=a|Connection=keep-alive, Upgrade|Upgrade=x\n"
      "END\nTUNNEL raw\nCLOSED"},
