@@ -1,7 +1,8 @@
 /*
  * TLS contexts: what a stream needs to speak TLS. At least TLS 1.2, ECDHE and AEAD only, no
- * renegotiation, no compression, no 0-RTT. A context is immutable, counted and may be shared by
- * streams of one or several loops; a reload makes a new one. Nothing of BoringSSL shows here.
+ * renegotiation, no compression, no 0-RTT, no resumption. A context is immutable, counted and may
+ * be shared by streams of one or several loops; a reload makes a new one. Nothing of BoringSSL
+ * shows here.
  */
 #ifndef COMMON_IO_TLS_H
 #define COMMON_IO_TLS_H
@@ -39,24 +40,66 @@ struct tls_chain {
 };
 
 struct tls_server_spec {
-    /* The chain whose leaf has a DNS or IP name that matches SNI, else the first. At least one. */
+    /*
+     * The chain whose leaf has a DNS or IP name that is SNI, else the first with a wildcard that
+     * matches it, else the first. At least one.
+     */
     const struct tls_chain *chains;
     size_t chain_count;
     struct tls_signer signer; /* used by chains without a key */
     /* Not NULL: the client must show a certificate that this CA (PEM) issued for client use. */
     const char *client_ca_pem;
+    /* Not NULL, instead of client_ca_pem and client_uri: see struct tls_client_rules. */
+    const struct tls_client_rules *client_rules;
     /* Not NULL: with exactly one URI name, equal to this. NULL: exactly one, any. */
     const char *client_uri;
     bool alpn_http1; /* choose "http/1.1"; a client that offers ALPN without it is refused */
+    bool alpn_h2;    /* with alpn_http1: choose "h2" before it */
+};
+
+/*
+ * One name of a client's certificate has to match. A name with a NUL or of more than 256 bytes
+ * never does. An address is matched in its usual text form.
+ */
+struct tls_san_match {
+    const char *kind;    /* dns, email, ip_address, uri, user_principal_name */
+    const char *pattern; /* POSIX extended regular expression for the whole name */
+};
+
+/*
+ * Client certificates are asked for. One that is not good, or none, ends the handshake when
+ * `required`; else the connection goes on and stream_client_certificate says what there was.
+ */
+struct tls_client_rules {
+    const char *ca_pem;
+    /*
+     * NULL: no revocation list. Else the leaf's issuer must have one here, and the certificates
+     * above are checked against those that there are; one that is out of date counts for nobody.
+     */
+    const char *crl_pem;
+    bool required;
+    unsigned max_depth; /* certificates above the leaf: 1 is issued by the CA itself; 0: no limit */
+    const struct tls_san_match *matches;
+    size_t match_count; /* 0: any name */
+};
+
+/* What a client has shown; live as long as the stream. */
+struct tls_client_certificate {
+    bool presented;
+    bool valid;
+    const char *error; /* presented and not valid: why; else "" */
+    struct view leaf;  /* DER */
 };
 
 struct tls_client_spec {
     const char *ca_pem; /* NULL: the system's store */
     /* Not NULL: exactly one URI name in the leaf, equal to this. NULL: the stream's host name. */
     const char *server_uri;
+    bool skip_verify;      /* whoever answers is taken */
     const char *chain_pem; /* our certificate, or NULL */
     const char *key_pem;
     bool alpn_http1;
+    bool alpn_h2; /* with alpn_http1: offers "h2" first */
 };
 
 /*

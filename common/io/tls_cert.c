@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <openssl/x509v3.h>
+#include <stdio.h>
 
 #include "common/base/check.h"
 #include "common/base/mem.h"
@@ -146,6 +147,10 @@ int tls_verify(X509_STORE_CTX *store, void *context)
     const struct tls_context *c = context;
     SSL *ssl = X509_STORE_CTX_get_ex_data(store, SSL_get_ex_data_X509_STORE_CTX_idx());
     struct tls_session *t = tls_session_of(ssl);
+    if (c->skip_verify)
+        return 1;
+    if (c->rules)
+        return tls_rules_verify(c->rules, t, store);
     if (X509_verify_cert(store) != 1) {
         t->refused = true;
         tls_session_say(t, "the peer's certificate",
@@ -167,26 +172,40 @@ int tls_verify(X509_STORE_CTX *store, void *context)
     return 0;
 }
 
-static bool leaf_has_name(X509 *leaf, const char *name)
+/* A whole name in the first round, a wildcard in the second. */
+static bool leaf_has_name(X509 *leaf, struct view name, bool wildcard)
 {
+    char text[ADDRESS_HOST_MAX + 1];
     struct address ip;
-    if (address_parse_ip(view_str(name), &ip) == OK)
-        return X509_check_ip_asc(leaf, name, 0) == 1;
-    return X509_check_host(leaf, name, strlen(name), 0, NULL) == 1;
+    (void)snprintf(text, sizeof text, "%.*s", VIEW_FMT(name));
+    if (address_parse_ip(name, &ip) == OK)
+        return X509_check_ip_asc(leaf, text, 0) == 1;
+    return X509_check_host(leaf, text, name.len, wildcard ? 0 : X509_CHECK_FLAG_NO_WILDCARDS,
+                           NULL) == 1;
+}
+
+/* The last label's dot is no part of SNI (RFC 6066 §3), and sent by some all the same. */
+static size_t chain_of(const struct tls_context *c, const char *server_name)
+{
+    struct view name = view_str(server_name);
+    if (view_ends_with(name, VIEW(".")))
+        name = view_take(name, name.len - 1);
+    if (name.len == 0 || name.len > ADDRESS_HOST_MAX)
+        return 0;
+    for (int wildcard = 0; wildcard < 2; wildcard++) {
+        for (size_t i = 0; i < c->chain_count; i++) {
+            if (leaf_has_name(c->chains[i].leaf, name, wildcard != 0))
+                return i;
+        }
+    }
+    return 0;
 }
 
 int tls_choose_chain(SSL *ssl, void *context)
 {
     const struct tls_context *c = context;
     struct tls_session *t = tls_session_of(ssl);
-    const char *name = SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name);
-    t->chain = 0;
-    for (size_t i = 0; name && i < c->chain_count; i++) {
-        if (leaf_has_name(c->chains[i].leaf, name)) {
-            t->chain = i;
-            break;
-        }
-    }
+    t->chain = chain_of(c, SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
     const struct tls_parsed *p = &c->chains[t->chain];
     return SSL_set_chain_and_key(ssl, p->certs, p->count, p->key, p->key ? NULL : tls_remote_key());
 }

@@ -25,23 +25,34 @@ static const uint16_t signing[] = {
     SSL_SIGN_RSA_PKCS1_SHA384,       SSL_SIGN_RSA_PKCS1_SHA512,
 };
 
-static const uint8_t http1[] = "\x08http/1.1";
+static const uint8_t http2_and_1[] = "\x02h2\x08http/1.1";
+enum { ALPN_H2_LEN = 3 }; /* what stands before http/1.1 */
+
+/* `name` with its length before it, in the client's list: the place, or NULL. */
+static const uint8_t *find_alpn(struct view list, struct view name)
+{
+    for (size_t i = 0; list.ptr && i < list.len; i += 1u + list.ptr[i]) {
+        if (view_starts_with(view_skip(list, i), name))
+            return list.ptr + i + 1;
+    }
+    return NULL;
+}
 
 static int choose_alpn(SSL *ssl, const uint8_t **out, uint8_t *out_len, const uint8_t *in,
                        unsigned in_len, void *arg)
 {
     (void)ssl;
-    (void)arg;
-    for (unsigned i = 0; i < in_len; i += 1u + in[i]) {
-        if (in[i] == http1[0] && i + 1u + in[i] <= in_len &&
-            memcmp(in + i, http1, 1u + in[i]) == 0) {
-            *out = in + i + 1;
-            *out_len = in[i];
-            return SSL_TLSEXT_ERR_OK;
-        }
-    }
-    /* RFC 7301 §3.2 */
-    return SSL_TLSEXT_ERR_ALERT_FATAL;
+    const struct tls_context *t = arg;
+    struct view list = view_of(in, in_len);
+    struct view both = view_of(http2_and_1, sizeof http2_and_1 - 1);
+    const uint8_t *found = t->has_h2 ? find_alpn(list, view_take(both, ALPN_H2_LEN)) : NULL;
+    if (!found)
+        found = find_alpn(list, view_skip(both, ALPN_H2_LEN));
+    if (!found) /* RFC 7301 §3.2 */
+        return SSL_TLSEXT_ERR_ALERT_FATAL;
+    *out = found;
+    *out_len = found[-1];
+    return SSL_TLSEXT_ERR_OK;
 }
 
 static struct tls_context *context_new(bool server)
@@ -56,10 +67,13 @@ static struct tls_context *context_new(bool server)
     CHECK(SSL_CTX_set_strict_cipher_list(c, ciphers));
     CHECK(SSL_CTX_set_signing_algorithm_prefs(c, signing, ARRAY_LEN(signing)));
     CHECK(SSL_CTX_set_verify_algorithm_prefs(c, signing, ARRAY_LEN(signing)));
-    (void)SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE);
+    /* No tickets: each connection shows its certificate. */
+    (void)SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_CIPHER_SERVER_PREFERENCE |
+                                     SSL_OP_NO_TICKET);
     (void)SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER);
     (void)SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_cert_verify_callback(c, tls_verify, t);
+    SSL_CTX_set_keylog_callback(c, tls_take_secret);
     return t;
 }
 
@@ -77,6 +91,7 @@ void tls_unref(struct tls_context *t)
         tls_parsed_fini(&t->chains[i]);
     mem_free(t->chains);
     mem_free(t->peer_uri);
+    tls_rules_free(t->rules);
     SSL_CTX_free(t->ssl_ctx);
     mem_free(t);
 }
@@ -88,8 +103,6 @@ static enum err require_client(struct tls_context *t, const struct tls_server_sp
     if (spec->client_uri)
         t->peer_uri = mem_strdup(spec->client_uri);
     SSL_CTX_set_verify(c, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, NULL);
-    /* Every connection shows its certificate: nothing is resumed. */
-    (void)SSL_CTX_set_options(c, SSL_OP_NO_TICKET);
     return tls_store_fill(SSL_CTX_get_cert_store(c), spec->client_ca_pem, c);
 }
 
@@ -104,8 +117,11 @@ static enum err server_fill(struct tls_context *t, const struct tls_server_spec 
         TRY(tls_parsed_init(&t->chains[t->chain_count], &spec->chains[t->chain_count], out_why));
     }
     SSL_CTX_set_cert_cb(t->ssl_ctx, tls_choose_chain, t);
+    t->has_h2 = spec->alpn_h2;
     if (spec->alpn_http1)
-        SSL_CTX_set_alpn_select_cb(t->ssl_ctx, choose_alpn, NULL);
+        SSL_CTX_set_alpn_select_cb(t->ssl_ctx, choose_alpn, t);
+    if (spec->client_rules)
+        return tls_rules_new(t->ssl_ctx, spec->client_rules, &t->rules, out_why);
     if (spec->client_ca_pem && require_client(t, spec) != OK) {
         *out_why = mem_strdup("the certificate authority is no PEM certificate");
         return ERR_CONFIG;
@@ -151,25 +167,40 @@ static enum err client_identity(struct tls_context *t, const struct tls_client_s
     return ERR_CONFIG;
 }
 
-static enum err client_fill(struct tls_context *t, const struct tls_client_spec *spec,
-                            char **out_why)
+static enum err client_trust(struct tls_context *t, const struct tls_client_spec *spec,
+                             char **out_why)
 {
     X509_STORE *store = SSL_CTX_get_cert_store(t->ssl_ctx);
-    SSL_CTX_set_verify(t->ssl_ctx, SSL_VERIFY_PEER, NULL);
     if (spec->server_uri) {
         t->needs_peer_uri = true;
         t->peer_uri = mem_strdup(spec->server_uri);
     }
-    if (spec->alpn_http1)
-        CHECK(SSL_CTX_set_alpn_protos(t->ssl_ctx, http1, sizeof http1 - 1) == 0);
     if (spec->ca_pem && tls_store_fill(store, spec->ca_pem, NULL) != OK) {
         *out_why = mem_strdup("the certificate authority is no PEM certificate");
         return ERR_CONFIG;
     }
+    /* A certificate that is named as trusted is good for itself, as a self-signed one has to be. */
+    if (spec->ca_pem && !spec->server_uri)
+        CHECK(X509_STORE_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN));
     if (!spec->ca_pem && load_system_store(store) != OK) {
         *out_why = mem_strdup("the system has no bundle of certificate authorities");
         return ERR_CONFIG;
     }
+    return OK;
+}
+
+static enum err client_fill(struct tls_context *t, const struct tls_client_spec *spec,
+                            char **out_why)
+{
+    struct view alpn = view_of(http2_and_1, sizeof http2_and_1 - 1);
+    if (!spec->alpn_h2)
+        alpn = view_skip(alpn, ALPN_H2_LEN);
+    if (spec->alpn_http1)
+        CHECK(SSL_CTX_set_alpn_protos(t->ssl_ctx, alpn.ptr, alpn.len) == 0);
+    SSL_CTX_set_verify(t->ssl_ctx, SSL_VERIFY_PEER, NULL);
+    t->skip_verify = spec->skip_verify;
+    if (!spec->skip_verify)
+        TRY(client_trust(t, spec, out_why));
     return spec->chain_pem ? client_identity(t, spec, out_why) : OK;
 }
 

@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 
 #include "common/io/tls.h"
+#include "common/io/tls_link.h"
 #include "common/io/tls_session.h"
 
 struct crypto_buffer_st;
@@ -26,6 +27,9 @@ struct tls_parsed {
     struct evp_pkey_st *key; /* NULL: the signer's */
 };
 
+/* A parsed tls_client_rules. */
+struct tls_rules;
+
 struct tls_context {
     atomic_uint refs;
     struct ssl_ctx_st *ssl_ctx;
@@ -35,11 +39,20 @@ struct tls_context {
     struct tls_parsed *chains;
     size_t chain_count;
     struct tls_signer signer;
+    struct tls_rules *rules; /* NULL: none */
+    bool skip_verify;
+    bool has_h2; /* server: ALPN may choose it */
 };
 
 struct tls_session {
-    struct ssl_st *ssl;
+    struct ssl_st *ssl;    /* NULL once `link` has taken over */
+    struct tls_link *link; /* NULL before, and with TLS 1.2 */
     struct tls_context *context;
+    struct loop *loop;
+    int fd;
+    struct tls_record_keys *keys; /* of reading and writing, during a TLS 1.3 handshake */
+    char *server_name;            /* SNI */
+    const char *alpn;             /* static */
     struct tls_sign *op;
     size_t chain;
     enum tls_want want;
@@ -47,6 +60,11 @@ struct tls_session {
     void *ctx;
     char *peer_uri;
     char *why;
+    bool presented; /* a client certificate, under rules */
+    bool valid;
+    char *invalid; /* why not, or NULL */
+    uint8_t *leaf; /* DER */
+    size_t leaf_len;
     bool refused; /* by verification */
     bool failed;  /* no close_notify any more */
 };
@@ -61,8 +79,20 @@ enum err tls_store_fill(struct x509_store_st *store, const char *pem, struct ssl
 /* For SSL_CTX_set_cert_verify_callback. */
 int tls_verify(struct x509_store_ctx_st *store, void *context);
 
+/* ERR_CONFIG with *out_why. Fills the context's store and its list of names. */
+enum err tls_rules_new(struct ssl_ctx_st *ctx, const struct tls_client_rules *spec,
+                       struct tls_rules **out, char **out_why);
+void tls_rules_free(struct tls_rules *r);
+
+/* tls_verify under rules: records in `t` what was shown and whether it is good. */
+int tls_rules_verify(const struct tls_rules *r, struct tls_session *t,
+                     struct x509_store_ctx_st *store);
+
 /* For SSL_CTX_set_cert_cb: chooses the chain by SNI. */
 int tls_choose_chain(struct ssl_st *ssl, void *context);
+
+/* For SSL_CTX_set_keylog_callback: the only way to a TLS 1.3 connection's keys in C. */
+void tls_take_secret(const struct ssl_st *ssl, const char *line);
 
 /* The key operations that ask the context's signer. */
 const struct ssl_private_key_method_st *tls_remote_key(void);

@@ -11,6 +11,8 @@
 #include "common/io/address.h"
 #include "common/io/tls_parts.h"
 
+enum { WRITE_STEP = 65536 };
+
 struct tls_sign {
     struct tls_session *session; /* NULL once that is gone */
     unsigned refs;               /* the session's and the signer's */
@@ -128,6 +130,9 @@ struct tls_session *tls_session_new(const struct tls_session_spec *spec)
     struct tls_context *c = spec->context;
     struct tls_session *t = mem_zalloc(sizeof *t);
     t->context = tls_ref(c);
+    t->loop = spec->loop;
+    t->fd = spec->fd;
+    t->alpn = "";
     t->wake = spec->wake;
     t->ctx = spec->ctx;
     t->why = mem_strdup("");
@@ -139,8 +144,8 @@ struct tls_session *tls_session_new(const struct tls_session_spec *spec)
     } else {
         SSL_set_connect_state(t->ssl);
         /* Without a name to check, any certificate of any server would do. */
-        ok = spec->server_name ? name_server(t->ssl, spec->server_name, !c->needs_peer_uri)
-                               : c->needs_peer_uri;
+        bool verify = !c->needs_peer_uri && !c->skip_verify;
+        ok = spec->server_name ? name_server(t->ssl, spec->server_name, verify) : !verify;
     }
     ERR_clear_error();
     if (ok)
@@ -149,14 +154,62 @@ struct tls_session *tls_session_new(const struct tls_session_spec *spec)
     return NULL;
 }
 
+static void drop_keys(struct tls_session *t)
+{
+    if (t->keys)
+        mem_wipe(t->keys, 2 * sizeof *t->keys);
+    mem_free(t->keys);
+    t->keys = NULL;
+}
+
+/* Hexadecimal digits, all of them. */
+static bool read_hex(struct view hex, uint8_t *out, size_t max)
+{
+    static const char digits[] = "0123456789abcdef";
+    if (hex.len % 2 || hex.len / 2 > max)
+        return false;
+    for (size_t i = 0; i < hex.len; i++) {
+        const char *d = hex.ptr[i] ? strchr(digits, hex.ptr[i]) : NULL;
+        if (!d)
+            return false;
+        out[i / 2] = (uint8_t)(out[i / 2] << 4 | (d - digits));
+    }
+    return true;
+}
+
+/* "LABEL client-random secret" */
+void tls_take_secret(const SSL *ssl, const char *line)
+{
+    struct tls_session *t = tls_session_of(ssl);
+    struct view rest = view_str(line);
+    struct view label = view_word(&rest);
+    bool by_client = view_eq_str(label, "CLIENT_TRAFFIC_SECRET_0");
+    if (!by_client && !view_eq_str(label, "SERVER_TRAFFIC_SECRET_0"))
+        return;
+    (void)view_word(&rest);
+    if (!t->keys)
+        t->keys = mem_zalloc_array(2, sizeof *t->keys);
+    /* Ours is the second: we write with it. */
+    struct tls_record_keys *k = &t->keys[by_client == t->context->server ? 0 : 1];
+    if (!read_hex(view_word(&rest), k->secret, sizeof k->secret))
+        drop_keys(t);
+}
+
 void tls_session_free(struct tls_session *t)
 {
     if (!t)
         return;
     drop_op(t);
+    drop_keys(t);
+    if (t->link)
+        tls_link_fini(t->link);
+    mem_free(t->link);
     SSL_free(t->ssl);
+    mem_free(t->server_name);
     tls_unref(t->context);
     mem_free(t->peer_uri);
+    mem_free(t->invalid);
+    mem_free(t->leaf);
     mem_free(t->why);
     mem_free(t);
 }
@@ -195,41 +248,108 @@ static enum err outcome(struct tls_session *t, int result, int saved_errno)
     }
 }
 
+static const char *alpn_of(const SSL *ssl)
+{
+    const uint8_t *name = NULL;
+    unsigned len = 0;
+    SSL_get0_alpn_selected(ssl, &name, &len);
+    struct view v = view_of(name, len);
+    return view_eq_str(v, "h2") ? "h2" : view_eq_str(v, "http/1.1") ? "http/1.1" : "";
+}
+
+/*
+ * From here on the records are ours, and BoringSSL's object, with its buffers, can go. It has read
+ * nothing beyond the handshake: it reads whole records, and has_pending says so.
+ */
+static void take_over(struct tls_session *t)
+{
+    if (SSL_version(t->ssl) != TLS1_3_VERSION || !t->keys || SSL_has_pending(t->ssl))
+        return;
+    uint16_t suite = SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(t->ssl));
+    t->keys[0].suite = t->keys[1].suite = suite;
+    t->keys[0].seq = SSL_get_read_sequence(t->ssl);
+    t->keys[1].seq = SSL_get_write_sequence(t->ssl);
+    struct tls_link *k = mem_zalloc(sizeof *k);
+    if (tls_link_init(k, t->loop, t->fd, t->keys, !t->context->server) != OK) {
+        mem_free(k);
+        return;
+    }
+    t->link = k;
+    SSL_free(t->ssl);
+    t->ssl = NULL;
+}
+
 enum err tls_session_handshake(struct tls_session *t)
 {
     ERR_clear_error();
     errno = 0;
     int n = SSL_do_handshake(t->ssl);
-    return n == 1 ? OK : outcome(t, n, errno);
+    if (n != 1)
+        return outcome(t, n, errno);
+    const char *name = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
+    t->server_name = name ? mem_strdup(name) : NULL;
+    t->alpn = alpn_of(t->ssl);
+    take_over(t);
+    drop_keys(t);
+    return OK;
 }
 
-enum err tls_session_read(struct tls_session *t, uint8_t *out, size_t n, size_t *out_n)
+/* What a call of the link has given. */
+static enum err of_link(struct tls_session *t, enum err e, enum tls_want want)
 {
+    t->want = want;
+    if (e == OK || e == ERR_MORE)
+        return e;
+    t->failed = true;
+    if (t->why[0] == '\0')
+        tls_session_say(t, t->link->why, "");
+    return e;
+}
+
+enum err tls_session_read(struct tls_session *t, size_t max, struct view *out, bool *out_drained)
+{
+    if (t->link)
+        return of_link(t, tls_link_read(t->link, max, out, out_drained), TLS_WANT_READ);
+    *out_drained = false;
     ERR_clear_error();
     errno = 0;
-    int got = SSL_read(t->ssl, out, n > INT32_MAX ? INT32_MAX : (int)n);
+    int got = SSL_read(t->ssl, t->loop->scratch, (int)max);
     int saved_errno = errno;
     if (got <= 0 && SSL_get_error(t->ssl, got) != SSL_ERROR_ZERO_RETURN)
         return outcome(t, got, saved_errno);
-    *out_n = got > 0 ? (size_t)got : 0;
+    *out = view_of(t->loop->scratch, got > 0 ? (size_t)got : 0);
     return OK;
 }
 
 enum err tls_session_write(struct tls_session *t, struct view bytes, size_t *out_n)
 {
+    if (t->link)
+        return of_link(t, tls_link_write(t->link, bytes, out_n), TLS_WANT_WRITE);
     ERR_clear_error();
     errno = 0;
-    int put = SSL_write(t->ssl, bytes.ptr, bytes.len > INT32_MAX ? INT32_MAX : (int)bytes.len);
+    int put = SSL_write(t->ssl, bytes.ptr, (int)(bytes.len < WRITE_STEP ? bytes.len : WRITE_STEP));
     if (put <= 0)
         return outcome(t, put, errno);
     *out_n = (size_t)put;
     return OK;
 }
 
+size_t tls_session_unsent(const struct tls_session *t)
+{
+    return t->link ? t->link->out.len : 0;
+}
+
+enum err tls_session_flush(struct tls_session *t)
+{
+    return t->link ? of_link(t, tls_link_flush(t->link), TLS_WANT_WRITE) : OK;
+}
+
 enum err tls_session_shutdown(struct tls_session *t)
 {
-    if (t->failed || SSL_in_init(t->ssl))
+    if (t->failed || (t->ssl && SSL_in_init(t->ssl)))
         return ERR_STATE;
+    if (t->link)
+        return of_link(t, tls_link_shutdown(t->link), TLS_WANT_WRITE);
     ERR_clear_error();
     errno = 0;
     int n = SSL_shutdown(t->ssl);
@@ -238,7 +358,7 @@ enum err tls_session_shutdown(struct tls_session *t)
 
 bool tls_session_has_pending(const struct tls_session *t)
 {
-    return SSL_has_pending(t->ssl) == 1;
+    return t->link ? tls_link_has_pending(t->link) : SSL_has_pending(t->ssl) == 1;
 }
 
 enum tls_want tls_session_want(const struct tls_session *t)
@@ -258,5 +378,18 @@ const char *tls_session_peer_uri(const struct tls_session *t)
 
 const char *tls_session_server_name(const struct tls_session *t)
 {
-    return SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
+    return t->server_name;
+}
+
+const char *tls_session_alpn(const struct tls_session *t)
+{
+    return t->alpn;
+}
+
+struct tls_client_certificate tls_session_client_certificate(const struct tls_session *t)
+{
+    return (struct tls_client_certificate){.presented = t->presented,
+                                           .valid = t->valid,
+                                           .error = t->invalid ? t->invalid : "",
+                                           .leaf = view_of(t->leaf, t->leaf_len)};
 }

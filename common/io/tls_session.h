@@ -4,6 +4,7 @@
 
 #include "common/base/err.h"
 #include "common/base/view.h"
+#include "common/io/loop.h"
 #include "common/io/tls.h"
 
 struct tls_session;
@@ -17,6 +18,7 @@ enum tls_want { TLS_WANT_READ, TLS_WANT_WRITE, TLS_WANT_SIGNATURE };
  */
 struct tls_session_spec {
     struct tls_context *context;
+    struct loop *loop;
     int fd;
     const char *server_name; /* client, or NULL */
     void (*wake)(void *ctx);
@@ -28,16 +30,23 @@ void tls_session_free(struct tls_session *t);
 /* OK when done, ERR_MORE, else the connection failed. */
 enum err tls_session_handshake(struct tls_session *t);
 
-/* OK with *out_n > 0, or *out_n = 0 for the peer's close_notify; ERR_MORE; failures. */
-enum err tls_session_read(struct tls_session *t, uint8_t *out, size_t n, size_t *out_n);
+/*
+ * One read of at most `max` bytes. OK with data, which live until the loop's next read, or empty
+ * for the peer's close_notify; ERR_MORE; failures. *out_drained: the socket had no more than this.
+ */
+enum err tls_session_read(struct tls_session *t, size_t max, struct view *out, bool *out_drained);
 
-/* After ERR_MORE the same bytes, or more, have to come again. */
+/* OK with how much was taken. After ERR_MORE the same bytes, or more, have to come again. */
 enum err tls_session_write(struct tls_session *t, struct view bytes, size_t *out_n);
+
+/* Taken, and not yet handed to the kernel. tls_session_flush: OK when it is, ERR_MORE, failures. */
+size_t tls_session_unsent(const struct tls_session *t);
+enum err tls_session_flush(struct tls_session *t);
 
 /* Sends close_notify. OK, ERR_MORE, failures. */
 enum err tls_session_shutdown(struct tls_session *t);
 
-/* Decrypted bytes wait that no poll will tell of. */
+/* Something waits to be read that no poll will tell of. */
 bool tls_session_has_pending(const struct tls_session *t);
 
 enum tls_want tls_session_want(const struct tls_session *t);
@@ -47,5 +56,7 @@ const char *tls_session_why(const struct tls_session *t);
 
 const char *tls_session_peer_uri(const struct tls_session *t);    /* NULL when there is none */
 const char *tls_session_server_name(const struct tls_session *t); /* SNI, or NULL */
+const char *tls_session_alpn(const struct tls_session *t);        /* "" when nothing was chosen */
+struct tls_client_certificate tls_session_client_certificate(const struct tls_session *t);
 
 #endif
