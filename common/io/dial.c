@@ -36,6 +36,7 @@ struct dial {
     size_t next;
     struct attempt *attempts[DIAL_ADDRESSES_MAX];
     uint16_t port;
+    int type; /* SOCK_STREAM, SOCK_DGRAM */
     char *host;
     enum err err;
     dial_fn on_done;
@@ -88,6 +89,10 @@ static void finish(struct dial *d, int fd, const struct address *peer)
     struct dial_result r = {.err = fd >= 0 ? OK : d->err, .fd = fd, .why = fd >= 0 ? "" : d->why};
     if (peer)
         r.peer = *peer;
+    if (fd >= 0 && d->type == SOCK_DGRAM) {
+        (void)close(fd);
+        r.fd = -1;
+    }
     char why[DIAL_WHY_MAX];
     (void)snprintf(why, sizeof why, "%s", r.why);
     r.why = why;
@@ -140,7 +145,7 @@ static void try_address(struct dial *d, size_t index)
     const struct address *peer = &d->addresses[index];
     struct sockaddr_storage sa;
     socklen_t len = address_to_sockaddr(peer, &sa);
-    int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(sa.ss_family, d->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (fd < 0 || (connect(fd, (const struct sockaddr *)&sa, len) != 0 && errno != EINPROGRESS)) {
         int error = errno;
         if (fd >= 0)
@@ -241,10 +246,11 @@ static void on_overall(void *ctx)
     finish(d, -1, NULL);
 }
 
-struct dial *dial_open(struct loop *l, const char *target, uint32_t timeout_ms, dial_fn on_done,
-                       void *ctx)
+static struct dial *start(struct loop *l, const char *target, uint32_t timeout_ms, dial_fn on_done,
+                          void *ctx)
 {
     struct dial *d = mem_zalloc(sizeof *d);
+    d->type = SOCK_STREAM;
     d->loop = l;
     d->on_done = on_done;
     d->ctx = ctx;
@@ -266,6 +272,20 @@ struct dial *dial_open(struct loop *l, const char *target, uint32_t timeout_ms, 
         d->host = mem_strndup(host.ptr, host.len);
         start_resolve(d);
     }
+    return d;
+}
+
+struct dial *dial_open(struct loop *l, const char *target, uint32_t timeout_ms, dial_fn on_done,
+                       void *ctx)
+{
+    return start(l, target, timeout_ms, on_done, ctx);
+}
+
+struct dial *dial_datagram(struct loop *l, const char *target, uint32_t timeout_ms, dial_fn on_done,
+                           void *ctx)
+{
+    struct dial *d = start(l, target, timeout_ms, on_done, ctx);
+    d->type = SOCK_DGRAM; /* no socket is made before the next turn */
     return d;
 }
 

@@ -31,6 +31,13 @@ typedef void (*dial_fn)(void *ctx, const struct dial_result *result);
 struct dial *dial_open(struct loop *l, const char *target, uint32_t timeout_ms, dial_fn on_done,
                        void *ctx);
 
+/*
+ * The same for a UDP socket: the first address that there is a route to. No packet is sent, and OK
+ * comes with no fd: `peer` is what datagram_open takes.
+ */
+struct dial *dial_datagram(struct loop *l, const char *target, uint32_t timeout_ms, dial_fn on_done,
+                           void *ctx);
+
 /* Before the callback only (it consumes the dial): no callback any more. NULL is fine. */
 void dial_cancel(struct dial *d);
 

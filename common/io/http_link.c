@@ -64,13 +64,14 @@ bool http_link_next(struct http_link *l, struct http1_event *out)
     return false;
 }
 
-void http_link_flush(struct http_link *l)
+bool http_link_flush(struct http_link *l)
 {
     if (!l->stream)
-        return;
+        return false;
     struct view out = http1_output(&l->http);
     struct view now = view_take(out, stream_room(l->stream));
     if (now.len == 0 || stream_write(l->stream, now) != OK)
-        return;
+        return false;
     http1_sent(&l->http, now.len);
+    return true;
 }

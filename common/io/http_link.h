@@ -28,7 +28,10 @@ void http_link_end(struct http_link *l);
 /* As http1_next, over all that has come. Resumes reading when all is taken. */
 bool http_link_next(struct http_link *l, struct http1_event *out);
 
-/* Hands the engine's output to the stream; the rest goes on the next on_drain. */
-void http_link_flush(struct http_link *l);
+/*
+ * Hands the engine's output to the stream; the rest goes on the next on_drain. True when some of
+ * it went: the engine may take more, and no on_drain need come.
+ */
+bool http_link_flush(struct http_link *l);
 
 #endif

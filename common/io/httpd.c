@@ -230,7 +230,7 @@ static void send_body(struct conn *c)
             buf_trim(&c->out);
             IGNORE(http1_send_end(&c->link.http), "the engine closes then");
         }
-        http_link_flush(&c->link);
+        (void)http_link_flush(&c->link);
         if (part.len == 0)
             return;
     }
@@ -324,7 +324,7 @@ static void turn(struct conn *c)
     c->in_turn = false;
     if (!c->link.stream)
         return;
-    http_link_flush(&c->link);
+    (void)http_link_flush(&c->link);
     bool over = http1_should_close(&c->link.http) ||
                 (c->httpd->closing && http1_is_idle(&c->link.http) && !c->waits);
     if (over && !c->sending && !c->waits && http1_output(&c->link.http).len == 0)

@@ -47,7 +47,7 @@ static void on_wake(uv_async_t *wake)
 
 void loop_init(struct loop *l)
 {
-    *l = (struct loop){.scratch = mem_zalloc(LOOP_SCRATCH)};
+    *l = (struct loop){.scratch = mem_zalloc(LOOP_WIRE)};
     atomic_init(&l->stopping, false);
     (void)signal(SIGPIPE, SIG_IGN);
     CHECK(uv_loop_init(&l->uv) == 0);
@@ -71,7 +71,10 @@ void loop_fini(struct loop *l)
     CHECK(uv_loop_close(&l->uv) == 0);
     uv_mutex_destroy(&l->lock);
     mem_free(l->scratch);
-    l->scratch = NULL;
+    mem_free(l->wire_in);
+    mem_free(l->wire_out);
+    mem_free(l->datagrams);
+    l->scratch = l->wire_in = l->wire_out = l->datagrams = NULL;
 }
 
 void loop_run(struct loop *l)

@@ -13,7 +13,12 @@
 #include <stdint.h>
 #include <uv.h>
 
-enum { LOOP_SCRATCH = 65536, LOOP_FINI_MS = 30000 };
+enum {
+    LOOP_SCRATCH = 65536,
+    LOOP_READ_MAX = 256 * 1024,            /* one read, at most */
+    LOOP_WIRE = LOOP_READ_MAX + 32 * 1024, /* the same with what TLS puts around it */
+    LOOP_FINI_MS = 30000,
+};
 
 typedef void (*loop_fn)(void *ctx);
 
@@ -28,7 +33,11 @@ struct loop {
     uv_thread_t thread;
     bool threaded;
     atomic_bool stopping;
-    uint8_t *scratch; /* LOOP_SCRATCH bytes that a callback may use until it returns */
+    /* LOOP_WIRE bytes that a callback may use until it returns. */
+    uint8_t *scratch;
+    uint8_t *wire_in; /* the same, for TLS records; NULL before their first */
+    uint8_t *wire_out;
+    uint8_t *datagrams; /* where datagram.c reads to; NULL before its first */
 };
 
 void loop_init(struct loop *l);

@@ -1,59 +1,18 @@
-#include "common/io/stream.h"
+#include "common/io/stream_parts.h"
 
-#include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <unistd.h>
 
 #include "common/base/buf.h"
 #include "common/base/check.h"
 #include "common/base/mem.h"
+#include "common/io/socket.h"
 #include "common/io/timer.h"
 #include "common/io/tls_session.h"
 
 enum {
     READS_PER_TURN = 8, /* so that one busy peer does not starve the others */
-    WRITE_STEP = 65536,
-    WHY_MAX = 200,
-};
-
-struct stream {
-    struct loop *loop;
-    uv_poll_t poll;
-    int fd;
-    int mask; /* what the poll waits for */
-    struct timer deadline;
-    struct timer kick;
-    struct tls_session *tls;
-    struct stream_handler handler;
-    void *ctx;
-    struct buf queue;
-    size_t queue_low;
-    struct address peer;
-    struct address local;
-    uint64_t bytes_in;
-    uint64_t bytes_out;
-    enum tls_want read_want; /* TLS: what reading and writing wait for */
-    enum tls_want write_want;
-    bool opened;
-    bool told_open;
-    bool above_low;
-    bool paused;
-    bool shut_asked;
-    bool shut_sent;
-    bool read_ended;
-    bool told_end;
-    bool told_failure;
-    bool in_turn;
-    bool closing; /* the owner is gone */
-    bool raw;     /* closing after a TLS failure: what comes is dropped as it is */
-    bool dead;    /* waits for libuv to let go of the handle */
-    enum err write_err;
-    enum err failed; /* OK while the connection is usable */
-    loop_fn on_closed;
-    void *closed_ctx;
-    char why[WHY_MAX];
+    BUSY_STEP_MS = 500,
 };
 
 static void turn(struct stream *s);
@@ -71,14 +30,8 @@ static void fail(struct stream *s, enum err e, const char *why)
     say(s, why);
     s->failed = e;
     buf_clear(&s->queue);
-    timer_clear(&s->deadline);
-}
-
-static enum err errno_err(int number)
-{
-    return number == ECONNRESET || number == EPIPE ? ERR_CLOSED
-           : number == ETIMEDOUT                   ? ERR_TIMEOUT
-                                                   : ERR_IO;
+    if (!s->closing)
+        timer_clear(&s->deadline);
 }
 
 static void on_poll_closed(uv_handle_t *handle)
@@ -135,22 +88,31 @@ static void open_step(struct stream *s)
 static enum err send_some(struct stream *s, struct view bytes, size_t *out_n)
 {
     if (s->tls) {
-        enum err e = tls_session_write(s->tls, view_take(bytes, WRITE_STEP), out_n);
+        enum err e = tls_session_write(s->tls, bytes, out_n);
         s->write_want = e == ERR_MORE ? tls_session_want(s->tls) : TLS_WANT_WRITE;
         if (e != OK && e != ERR_MORE)
             say(s, tls_session_why(s->tls));
         return e;
     }
-    ssize_t n = send(s->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (n >= 0) {
-        *out_n = (size_t)n;
-        return OK;
-    }
-    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
-        return ERR_MORE;
-    int number = errno;
-    say(s, strerror(number));
-    return errno_err(number);
+    const char *why = "";
+    enum err e = socket_send(s->fd, bytes, out_n, &why);
+    say(s, why);
+    return e;
+}
+
+static size_t pending(const struct stream *s)
+{
+    return s->queue.len + (s->tls ? tls_session_unsent(s->tls) : 0);
+}
+
+static enum err flush_records(struct stream *s)
+{
+    enum err e = s->tls ? tls_session_flush(s->tls) : OK;
+    if (e == ERR_MORE)
+        s->write_want = TLS_WANT_WRITE;
+    else if (e != OK)
+        say(s, tls_session_why(s->tls));
+    return e;
 }
 
 static void stop_writing(struct stream *s, enum err e)
@@ -173,15 +135,16 @@ static void shutdown_step(struct stream *s)
     }
     (void)shutdown(s->fd, SHUT_WR);
     s->shut_sent = true;
+    s->raw = s->closing;
 }
 
 static void write_step(struct stream *s)
 {
     if (s->dead)
         return;
-    while (s->opened && s->failed == OK && s->write_err == OK && s->queue.len > 0) {
+    while (s->opened && s->failed == OK && s->write_err == OK && pending(s) > 0) {
         size_t n = 0;
-        enum err e = send_some(s, buf_view(&s->queue), &n);
+        enum err e = s->queue.len ? send_some(s, buf_view(&s->queue), &n) : flush_records(s);
         if (e == ERR_MORE)
             return;
         if (e != OK) {
@@ -197,26 +160,33 @@ static void write_step(struct stream *s)
         shutdown_step(s);
 }
 
-/* OK with 0 bytes is the peer's end. */
-static enum err receive(struct stream *s, size_t *out_n)
+/* Nobody wants it. False: that is all for now. */
+static bool drop_some(struct stream *s)
 {
-    if (s->tls && !s->raw) {
-        enum err e = tls_session_read(s->tls, s->loop->scratch, LOOP_SCRATCH, out_n);
+    size_t n = 0;
+    enum err e = socket_drop(s->fd, &n);
+    s->dropped = s->dropped || n > 0;
+    s->read_ended = e != ERR_MORE && n == 0;
+    return n > 0;
+}
+
+/* OK with nothing is the peer's end. */
+static enum err receive(struct stream *s, struct view *out, bool *out_drained)
+{
+    if (s->tls) {
+        enum err e = tls_session_read(s->tls, s->read_max, out, out_drained);
         s->read_want = e == ERR_MORE ? tls_session_want(s->tls) : TLS_WANT_READ;
         if (e != OK && e != ERR_MORE)
             say(s, tls_session_why(s->tls));
         return e;
     }
-    ssize_t n = recv(s->fd, s->loop->scratch, LOOP_SCRATCH, MSG_DONTWAIT);
-    if (n >= 0) {
-        *out_n = (size_t)n;
-        return OK;
-    }
-    if (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)
-        return ERR_MORE;
-    int number = errno;
-    say(s, strerror(number));
-    return errno_err(number);
+    size_t n = 0;
+    const char *why = "";
+    enum err e = socket_receive(s->fd, s->loop->scratch, s->read_max, &n, &why);
+    say(s, why);
+    *out = view_of(s->loop->scratch, n);
+    *out_drained = n > 0 && n < s->read_max;
+    return e;
 }
 
 static bool may_read(const struct stream *s)
@@ -225,30 +195,37 @@ static bool may_read(const struct stream *s)
     return usable && !s->dead && !s->read_ended && (!s->paused || s->closing);
 }
 
+/* Up to the owner, one piece. False: that is all for now. */
+static bool read_one(struct stream *s)
+{
+    struct view bytes = {0};
+    bool drained = false;
+    enum err e = receive(s, &bytes, &drained);
+    if (e != OK) {
+        e = e == ERR_MORE ? s->write_err : e;
+        if (e != OK)
+            fail(s, e, "");
+        return false;
+    }
+    if (bytes.len == 0) {
+        s->read_ended = true;
+        return false;
+    }
+    if (s->closing) {
+        s->dropped = true;
+        return !drained;
+    }
+    s->bytes_in += bytes.len;
+    if (s->handler.on_read)
+        s->handler.on_read(s->ctx, bytes);
+    return !drained;
+}
+
 static void read_step(struct stream *s)
 {
-    for (int i = 0; i < READS_PER_TURN && may_read(s); i++) {
-        size_t n = 0;
-        enum err e = receive(s, &n);
-        if (e == ERR_MORE) {
-            if (s->write_err != OK)
-                fail(s, s->write_err, "");
-            return;
-        }
-        if (e != OK && !s->raw) {
-            fail(s, e, "");
-            return;
-        }
-        if (n == 0) {
-            s->read_ended = true;
-            return;
-        }
-        if (s->closing)
-            continue;
-        s->bytes_in += n;
-        if (s->handler.on_read)
-            s->handler.on_read(s->ctx, view_of(s->loop->scratch, n));
-    }
+    bool more = true;
+    for (int i = 0; i < READS_PER_TURN && more && may_read(s); i++)
+        more = s->raw ? drop_some(s) : read_one(s);
     if (s->tls && !s->raw && may_read(s) && tls_session_has_pending(s->tls))
         kick(s);
 }
@@ -264,10 +241,15 @@ static void tell_open(struct stream *s)
         s->handler.on_open(s->ctx);
 }
 
+static bool is_drain_due(const struct stream *s)
+{
+    return s->above_low && pending(s) <= s->queue_low && !s->closing && s->failed == OK &&
+           s->write_err == OK;
+}
+
 static void tell_drain(struct stream *s)
 {
-    if (!s->above_low || s->queue.len > s->queue_low || s->closing || s->failed != OK ||
-        s->write_err != OK)
+    if (!is_drain_due(s))
         return;
     s->above_low = false;
     if (s->handler.on_drain)
@@ -300,7 +282,7 @@ static int wanted(const struct stream *s)
     int mask = 0;
     if (may_read(s))
         mask |= s->read_want == TLS_WANT_WRITE ? UV_WRITABLE : UV_READABLE;
-    bool to_write = s->queue.len > 0 || ((s->shut_asked || s->closing) && !s->shut_sent);
+    bool to_write = pending(s) > 0 || ((s->shut_asked || s->closing) && !s->shut_sent);
     if (to_write && s->write_err == OK)
         mask |= s->write_want == TLS_WANT_READ ? UV_READABLE : UV_WRITABLE;
     return mask;
@@ -350,8 +332,10 @@ static void turn(struct stream *s)
     s->in_turn = false;
     if (s->dead)
         return;
-    /* What the callbacks have written. */
+    /* What the callbacks have written. When all of it went by now, no poll tells of it. */
     write_step(s);
+    if (is_drain_due(s))
+        kick(s);
     drain_after_alert(s);
     if (s->closing && is_done(s))
         destroy(s);
@@ -374,11 +358,33 @@ static void on_kick(void *ctx)
     turn(ctx);
 }
 
+/* A close while bytes still come would answer them with RST: they are dropped for some more time.
+ */
+static void end_linger(struct stream *s)
+{
+    if (!s->dropped && !s->read_ended)
+        (void)drop_some(s);
+    if (!s->dropped || loop_now_ms(s->loop) >= s->busy_until) {
+        destroy(s);
+        return;
+    }
+    if (!s->shut_sent) {
+        /* The peer does not take what is queued. */
+        buf_clear(&s->queue);
+        (void)shutdown(s->fd, SHUT_WR);
+        s->shut_sent = true;
+    }
+    s->raw = true;
+    s->dropped = false;
+    timer_after(&s->deadline, BUSY_STEP_MS);
+    rearm(s);
+}
+
 static void on_deadline(void *ctx)
 {
     struct stream *s = ctx;
     if (s->closing) {
-        destroy(s);
+        end_linger(s);
         return;
     }
     fail(s, ERR_TIMEOUT, "the TLS handshake took too long");
@@ -387,35 +393,10 @@ static void on_deadline(void *ctx)
 
 /* --- the owner's side --- */
 
-static void set_socket_options(int fd, bool keepalive)
-{
-    int on = 1;
-    int idle = 60;
-    int interval = 10;
-    int count = 6;
-    /* Not on a UNIX socket, which is fine. */
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (!keepalive)
-        return;
-    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPIDLE, &idle, sizeof idle);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
-}
-
-static struct address name_of(int fd, int (*get)(int, struct sockaddr *, socklen_t *))
-{
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof sa;
-    memset(&sa, 0, sizeof sa);
-    if (get(fd, (struct sockaddr *)&sa, &len) != 0)
-        return (struct address){0};
-    return address_of_sockaddr((const struct sockaddr *)&sa);
-}
-
 static void start_tls(struct stream *s, const struct stream_spec *spec)
 {
     const struct tls_session_spec tls = {.context = spec->tls,
+                                         .loop = s->loop,
                                          .fd = s->fd,
                                          .server_name = spec->server_name,
                                          .wake = kick,
@@ -438,12 +419,14 @@ struct stream *stream_new(const struct stream_spec *spec, int fd,
     s->ctx = ctx;
     s->queue_low = spec->queue_low ? spec->queue_low : max / 4;
     s->paused = spec->paused;
+    stream_set_read_max(s, spec->read_max ? spec->read_max : LOOP_SCRATCH);
     s->read_want = TLS_WANT_READ;
     s->write_want = TLS_WANT_WRITE;
     buf_init(&s->queue, max);
-    set_socket_options(fd, spec->keepalive);
-    s->peer = name_of(fd, getpeername);
-    s->local = name_of(fd, getsockname);
+    unsigned idle_s = spec->keepalive_s ? spec->keepalive_s : STREAM_KEEPALIVE_S;
+    socket_set_options(fd, spec->keepalive ? idle_s : 0);
+    s->peer = socket_peer(fd);
+    s->local = socket_local(fd);
     timer_init(&s->deadline, s->loop, on_deadline, s);
     timer_init(&s->kick, s->loop, on_kick, s);
     CHECK(uv_poll_init(&s->loop->uv, &s->poll, fd) == 0);
@@ -459,29 +442,38 @@ static bool may_write(const struct stream *s)
     return s->failed == OK && s->write_err == OK && !s->shut_asked && !s->closing;
 }
 
-enum err stream_write(struct stream *s, struct view bytes)
+/* What goes at once goes without a copy. Returns what is left. */
+static struct view write_through(struct stream *s, struct view bytes)
 {
-    if (!may_write(s))
-        return ERR_CLOSED;
-    if (bytes.len > buf_room(&s->queue))
-        return ERR_LIMIT;
-    if (!s->tls && s->opened && s->queue.len == 0 && bytes.len > 0) {
+    while (s->opened && s->queue.len == 0 && bytes.len > 0) {
         size_t n = 0;
         enum err e = send_some(s, bytes, &n);
-        if (e != OK && e != ERR_MORE) {
+        if (e == ERR_MORE)
+            break;
+        if (e != OK) {
             stop_writing(s, e);
-            kick(s);
-            return OK;
+            return (struct view){0};
         }
         s->bytes_out += n;
         bytes = view_skip(bytes, n);
     }
+    return bytes;
+}
+
+enum err stream_write(struct stream *s, struct view bytes)
+{
+    if (!may_write(s))
+        return ERR_CLOSED;
+    size_t room = stream_room(s);
+    if (bytes.len > room)
+        return ERR_LIMIT;
+    /* Whoever fills the room waits for on_drain, also when the kernel took all of it at once. */
+    bool is_full = bytes.len == room;
+    bytes = write_through(s, bytes);
     TRY(buf_append(&s->queue, bytes));
-    if (s->tls)
-        write_step(s);
-    if (s->write_err != OK)
+    if (s->write_err != OK || is_full)
         kick(s);
-    s->above_low = s->above_low || s->queue.len > s->queue_low;
+    s->above_low = s->above_low || is_full || pending(s) > s->queue_low;
     if (!s->in_turn)
         rearm(s);
     return OK;
@@ -489,12 +481,13 @@ enum err stream_write(struct stream *s, struct view bytes)
 
 size_t stream_room(const struct stream *s)
 {
-    return may_write(s) ? buf_room(&s->queue) : 0;
+    size_t used = pending(s);
+    return may_write(s) && used < s->queue.max ? s->queue.max - used : 0;
 }
 
 size_t stream_pending(const struct stream *s)
 {
-    return s->queue.len;
+    return pending(s);
 }
 
 void stream_pause(struct stream *s)
@@ -524,7 +517,10 @@ void stream_close(struct stream *s, uint32_t linger_ms, loop_fn on_closed, void 
     s->closing = true;
     s->on_closed = on_closed;
     s->closed_ctx = ctx;
-    timer_after(&s->deadline, linger_ms ? linger_ms : STREAM_LINGER_MS);
+    linger_ms = linger_ms ? linger_ms : STREAM_LINGER_MS;
+    s->busy_until = loop_now_ms(s->loop) + linger_ms + STREAM_BUSY_LINGER_MS;
+    s->raw = s->shut_sent;
+    timer_after(&s->deadline, linger_ms);
     kick(s);
 }
 
@@ -535,44 +531,4 @@ void stream_abort(struct stream *s, loop_fn on_closed, void *ctx)
     s->on_closed = on_closed;
     s->closed_ctx = ctx;
     destroy(s);
-}
-
-const struct address *stream_peer(const struct stream *s)
-{
-    return &s->peer;
-}
-
-const struct address *stream_local(const struct stream *s)
-{
-    return &s->local;
-}
-
-const char *stream_peer_uri(const struct stream *s)
-{
-    return s->tls ? tls_session_peer_uri(s->tls) : NULL;
-}
-
-const char *stream_server_name(const struct stream *s)
-{
-    return s->tls ? tls_session_server_name(s->tls) : NULL;
-}
-
-const char *stream_why(const struct stream *s)
-{
-    return s->why;
-}
-
-uint64_t stream_bytes_in(const struct stream *s)
-{
-    return s->bytes_in;
-}
-
-uint64_t stream_bytes_out(const struct stream *s)
-{
-    return s->bytes_out;
-}
-
-struct loop *stream_loop(const struct stream *s)
-{
-    return s->loop;
 }

@@ -1,5 +1,8 @@
 #include "common/io/stream.h"
 
+#include <sys/socket.h>
+#include <unistd.h>
+
 #include "tests/unit/common/io/io_fixture.h"
 
 /* Each test runs plain and over TLS. */
@@ -167,6 +170,79 @@ static void test_queue(bool tls)
     end(&f);
 }
 
+/* A write that fills the room is followed by on_drain, also when the kernel takes it at once. */
+static void test_full_write(bool tls)
+{
+    struct fixture f;
+    begin(&f, tls);
+    connect_sides(&f, (struct stream_spec){.queue_max = 1000}, (struct stream_spec){0});
+    WAIT(&f.loop, f.client.opened && f.server.opened);
+    static uint8_t block[1000];
+    for (int i = 0; i < 5; i++) {
+        CHECK_OK(stream_write(f.client.s, view_of(block, stream_room(f.client.s))));
+        WAIT(&f.loop, f.client.drains == i + 1 && stream_room(f.client.s) == sizeof block);
+    }
+    WAIT(&f.loop, f.server.in.len == 5 * sizeof block);
+    end(&f);
+}
+
+/* Writes again when it is told that there is room; its peer reads everything at that moment. */
+struct rewriter {
+    struct stream *s;
+    int peer;
+    int drains;
+};
+
+/* More than the socket takes at once, less than it takes twice. */
+enum { REWRITE = 250000 };
+
+static void drink(int fd)
+{
+    static uint8_t bytes[1 << 18];
+    while (recv(fd, bytes, sizeof bytes, MSG_DONTWAIT) > 0)
+        continue;
+}
+
+static void on_rewriter_drain(void *ctx)
+{
+    static const uint8_t block[REWRITE];
+    struct rewriter *w = ctx;
+    if (++w->drains == 1)
+        CHECK_OK(stream_write(w->s, view_of(block, sizeof block)));
+    drink(w->peer);
+}
+
+/* What a callback has written may go out before anything is waited for: on_drain follows all the
+ * same. */
+static void test_write_in_drain(void **state)
+{
+    (void)state;
+    static const struct stream_handler handler = {.on_drain = on_rewriter_drain};
+    static const uint8_t block[REWRITE + 1];
+    const int size = 100000;
+    struct loop loop;
+    int fds[2];
+    loop_init(&loop);
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, fds), 0);
+    assert_int_equal(setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
+    struct rewriter w = {.peer = fds[1]};
+    const struct stream_spec spec = {.loop = &loop, .queue_max = sizeof block, .queue_low = 1};
+    w.s = stream_new(&spec, fds[0], &handler, &w);
+    CHECK_OK(stream_write(w.s, view_of(block, sizeof block)));
+    while (w.drains < 1) {
+        drink(w.peer);
+        (void)uv_run(&loop.uv, UV_RUN_NOWAIT);
+    }
+    for (int i = 0; i < 200 && stream_pending(w.s) > 0; i++) {
+        drink(w.peer);
+        (void)uv_run(&loop.uv, UV_RUN_NOWAIT);
+    }
+    WAIT(&loop, w.drains == 2);
+    stream_abort(w.s, NULL, NULL);
+    loop_fini(&loop);
+    (void)close(fds[1]);
+}
+
 static void test_pause(bool tls)
 {
     struct fixture f;
@@ -300,6 +376,7 @@ BOTH(test_half_close)
 BOTH(test_close_flushes)
 BOTH(test_linger_ends)
 BOTH(test_queue)
+BOTH(test_full_write)
 BOTH(test_pause)
 BOTH(test_close_inside)
 BOTH(test_reset)
@@ -312,8 +389,10 @@ int main(void)
         cmocka_unit_test(test_close_flushes_both),
         cmocka_unit_test(test_linger_ends_both),
         cmocka_unit_test(test_queue_both),
+        cmocka_unit_test(test_full_write_both),
         cmocka_unit_test(test_pause_both),
         cmocka_unit_test(test_close_inside_both),
+        cmocka_unit_test(test_write_in_drain),
         cmocka_unit_test(test_reset_both),
         cmocka_unit_test(test_handshake_deadline),
         cmocka_unit_test(test_tls_truncation),

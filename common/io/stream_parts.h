@@ -1,0 +1,53 @@
+/* Private to stream*.c. */
+#ifndef COMMON_IO_STREAM_PARTS_H
+#define COMMON_IO_STREAM_PARTS_H
+
+#include "common/base/buf.h"
+#include "common/io/stream.h"
+#include "common/io/timer.h"
+#include "common/io/tls_session.h"
+
+enum { STREAM_WHY_MAX = 200 };
+
+struct stream {
+    struct loop *loop;
+    uv_poll_t poll;
+    int fd;
+    int mask; /* what the poll waits for */
+    struct timer deadline;
+    struct timer kick;
+    struct tls_session *tls;
+    struct stream_handler handler;
+    void *ctx;
+    struct buf queue;
+    size_t queue_low;
+    size_t read_max;
+    uint64_t busy_until; /* closing: how long a peer that sends is waited for */
+    struct address peer;
+    struct address local;
+    uint64_t bytes_in;
+    uint64_t bytes_out;
+    enum tls_want read_want; /* TLS: what reading and writing wait for */
+    enum tls_want write_want;
+    bool opened;
+    bool told_open;
+    bool above_low;
+    bool paused;
+    bool shut_asked;
+    bool shut_sent;
+    bool read_ended;
+    bool told_end;
+    bool told_failure;
+    bool in_turn;
+    bool closing; /* the owner is gone */
+    bool raw;     /* closing, and nothing is sent any more: what comes is dropped as it is */
+    bool dropped; /* something, since the linger's last deadline */
+    bool dead;    /* waits for libuv to let go of the handle */
+    enum err write_err;
+    enum err failed; /* OK while the connection is usable */
+    loop_fn on_closed;
+    void *closed_ctx;
+    char why[STREAM_WHY_MAX];
+};
+
+#endif
