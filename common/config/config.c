@@ -95,7 +95,8 @@ static bool is_structure(const struct config_key *k)
 {
     return k->type == CONFIG_TYPE_PAIRS || k->offset == offsetof(struct config, routes) ||
            k->offset == offsetof(struct config, idp_local_users) ||
-           k->offset == offsetof(struct config, certificates);
+           k->offset == offsetof(struct config, certificates) ||
+           k->offset == offsetof(struct config, downstream_mtls);
 }
 
 static void root_put(struct node *root, const char *name, struct node *value)
@@ -265,10 +266,6 @@ static void apply_key(struct parse *p, size_t i)
     const struct config_key *k = config_key_find(name, &file);
     if (!k) {
         unknown_key(p, name, p->root->key_at[i], n);
-    } else if (k->type == CONFIG_TYPE_LATER) {
-        if (!means_nothing(n))
-            diag_error(p->diag, p->root->key_at[i], name,
-                       "not in this release: Postern does not do %s yet", k->note);
     } else if (!is_absent(n)) {
         apply_known(p, k, name, n, file);
     }
@@ -317,6 +314,12 @@ static bool is_left_out(const char *name)
            (k && (k->type == CONFIG_TYPE_ADDRESS || (k->flags & CONFIG_HIDDEN)));
 }
 
+/* A route's own secret: what is below the root has no row in the table of keys. */
+static bool is_secret_of_route(const char *name)
+{
+    return strcmp(name, "tls_client_key") == 0;
+}
+
 static void parse_all(struct parse *p, const struct node *file_root)
 {
     apply_defaults(p);
@@ -332,7 +335,7 @@ static void parse_all(struct parse *p, const struct node *file_root)
     rules_apply(p);
     struct buf *canonical = &p->config->internal->canonical;
     buf_init(canonical, CANONICAL_MAX);
-    if (node_canonical(p->root, is_left_out, canonical) != OK)
+    if (node_canonical(p->root, is_left_out, is_secret_of_route, canonical) != OK)
         diag_error(p->diag, file_root->at, "", "larger than 64 MiB with aliases expanded");
 }
 

@@ -53,6 +53,24 @@ struct config_user {
     struct diag_place at;
 };
 
+enum mtls_enforcement { MTLS_POLICY_WITH_DEFAULT_DENY, MTLS_POLICY, MTLS_REJECT_CONNECTION };
+
+struct config_san_match {
+    const char *kind;    /* dns, email, ip_address, uri, user_principal_name */
+    const char *pattern; /* POSIX extended regular expression for the whole name; it compiles */
+};
+
+/* What client certificates on the HTTPS listener are judged by. */
+struct config_mtls {
+    bool given;            /* a CA was named: client certificates are asked for */
+    struct config_blob ca; /* PEM; read by the proxy alone, as is the next */
+    struct config_blob crl;
+    int enforcement;           /* enum mtls_enforcement */
+    uint32_t max_verify_depth; /* certificates above the leaf; 0: no limit */
+    struct config_san_match *matches;
+    size_t match_count;
+};
+
 struct config {
     /* --- where it comes from --- */
     enum config_service service;
@@ -97,7 +115,7 @@ struct config {
     /* --- authenticate --- */
     struct secret cookie_secret; /* 32 bytes */
     uint64_t cookie_expire;
-    const char *cookie_name;
+    const char *cookie_name; /* the proxy's too */
     const char *cookie_domain;
     int cookie_same_site;     /* enum same_site */
     const char *idp_provider; /* "oidc", "local" */
@@ -109,9 +127,14 @@ struct config {
     struct config_blob idp_ca; /* key idp_ca_file */
     struct config_user *idp_local_users;
     size_t idp_local_user_count;
+    struct config_list programmatic_redirect_domain_whitelist;
 
     /* --- proxy --- */
     const char *address;
+    bool insecure_server;           /* plain HTTP on `address` */
+    const char *http_redirect_addr; /* "" = none */
+    uint64_t timeout_read;
+    uint64_t timeout_idle;
     struct config_blob certificate; /* moved into certificates */
     struct config_blob certificate_key;
     struct config_certificate *certificates; /* certificate_file first, then certificates[] */
@@ -129,6 +152,7 @@ struct config {
     struct routes routes;
 
     /* --- proxy and authorize --- */
+    struct config_mtls downstream_mtls;
     int ssh_profile; /* enum ssh_profile */
     uint64_t ssh_login_grace_time;
     struct ssh_max_startups ssh_max_startups;

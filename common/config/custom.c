@@ -255,6 +255,7 @@ void custom_apply(struct parse *p, const struct value *v)
         void (*apply)(struct parse *, const struct value *);
     } rows[] = {
         {"certificates", apply_certificates},
+        {"downstream_mtls", mtls_apply},
         {"idp_local_users", apply_users},
         {"metrics_address", apply_metrics},
         {"proxy_protocol_trusted", apply_networks},

@@ -59,28 +59,33 @@ const struct config_key *config_key_find(const char *name, bool *out_file_form)
     return NULL;
 }
 
+enum { OF_SSH = 1, OF_TUNNEL = 2, OF_ALL = OF_SSH | OF_TUNNEL };
+
 struct unsupported {
     const char *name;
+    unsigned kinds; /* of routes */
     bool refused;
     const char *why;
 };
 
 #define IGNORED false
 #define REFUSED true
-#define U(name, refused, why) {name, refused, why},
+#define U(name, refused, why) {name, OF_ALL, refused, why},
 static const struct unsupported global[] = {
 #include "common/config/unsupported.def"
 };
+#undef U
+#define U(name, kinds, refused, why) {name, kinds, refused, why},
 static const struct unsupported of_routes[] = {
 #include "common/config/route_unsupported.def"
 };
 #undef U
 
 static const char *find(const struct unsupported *rows, size_t count, const char *name,
-                        bool *out_refused)
+                        unsigned kind, bool *out_refused)
 {
     for (size_t i = 0; i < count; i++) {
-        if (strcmp(rows[i].name, name) == 0) {
+        if ((rows[i].kinds & kind) && strcmp(rows[i].name, name) == 0) {
             *out_refused = rows[i].refused;
             return rows[i].why;
         }
@@ -90,12 +95,12 @@ static const char *find(const struct unsupported *rows, size_t count, const char
 
 const char *config_unsupported(const char *name, bool *out_refused)
 {
-    return find(global, ARRAY_LEN(global), name, out_refused);
+    return find(global, ARRAY_LEN(global), name, OF_ALL, out_refused);
 }
 
-const char *route_unsupported(const char *name, bool *out_refused)
+const char *route_unsupported(const char *name, bool tunnel, bool *out_refused)
 {
-    return find(of_routes, ARRAY_LEN(of_routes), name, out_refused);
+    return find(of_routes, ARRAY_LEN(of_routes), name, tunnel ? OF_TUNNEL : OF_SSH, out_refused);
 }
 
 enum { NAME_MAX_COMPARED = 63 };

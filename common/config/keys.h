@@ -92,7 +92,6 @@ enum config_type {
     CONFIG_TYPE_BLOB,  /* struct config_blob: PEM, keys; inline text or, by its file form, a file */
     CONFIG_TYPE_BLOBS, /* struct config_blobs */
     CONFIG_TYPE_CUSTOM, /* has its own parser (custom.c) */
-    CONFIG_TYPE_LATER,  /* known, refused by name: not in this release */
 };
 
 enum {
@@ -132,7 +131,8 @@ const struct config_key *config_key_find(const char *name, bool *out_file_form);
  * *out_refused is true when ignoring it would let in more than its writer meant.
  */
 const char *config_unsupported(const char *name, bool *out_refused);
-const char *route_unsupported(const char *name, bool *out_refused);
+/* The same for keys of routes: of tunnels (tcp, udp) or of ssh. */
+const char *route_unsupported(const char *name, bool tunnel, bool *out_refused);
 
 /* Keeps in *best the candidate closest to `name`, when it is close enough to be meant. */
 struct closest {

@@ -57,7 +57,8 @@ static int by_key(const void *a, const void *b)
 }
 
 /* The depth is that of the tree: at most TREE_DEPTH_MAX. */
-static enum err write_node(const struct node *n, bool (*skip)(const char *key), struct buf *out)
+static enum err write_node(const struct node *n, bool (*skip)(const char *key),
+                           bool (*skip_below)(const char *key), struct buf *out)
 {
     if (n->type == NODE_NULL)
         return buf_append_str(out, "~");
@@ -77,12 +78,13 @@ static enum err write_node(const struct node *n, bool (*skip)(const char *key), 
             continue;
         if (map)
             TRY(buf_printf(out, "%zu:%s=", strlen(entries[i].key), entries[i].key));
-        TRY(write_node(entries[i].value, NULL, out));
+        TRY(write_node(entries[i].value, skip_below, skip_below, out));
     }
     return buf_append_str(out, map ? "}" : "]");
 }
 
-enum err node_canonical(const struct node *root, bool (*skip)(const char *key), struct buf *out)
+enum err node_canonical(const struct node *root, bool (*skip)(const char *key),
+                        bool (*skip_below)(const char *key), struct buf *out)
 {
-    return write_node(root, skip, out);
+    return write_node(root, skip, skip_below, out);
 }

@@ -6,9 +6,10 @@
 #include "common/base/map.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/config/route_parse.h"
 #include "common/config/service_url.h"
 
-enum { ROUTES_MAX = 10000, SHOWN_MAX = 60 };
+enum { ROUTES_MAX = 10000, MATCH_KEY_MAX = 512 };
 
 static const char *const policy_names[] = {
     [HOST_KEY_POLICY_TOFU] = "tofu",
@@ -32,15 +33,8 @@ const char *host_key_policy_name(enum host_key_policy p)
     return policy_names[p];
 }
 
-struct context {
-    struct tree *tree;
-    struct diag *diag;
-    struct route *route;
-    bool failed; /* this route has an error */
-};
-
-[[gnu::format(printf, 4, 5)]] static void fail(struct context *c, struct diag_place at,
-                                               const char *key, const char *format, ...)
+void route_fail(struct route_context *c, struct diag_place at, const char *key, const char *format,
+                ...)
 {
     AUTO_FREE char *text = NULL;
     AUTO(buf_fini) struct buf b;
@@ -55,119 +49,96 @@ struct context {
     c->failed = true;
 }
 
-/* The text of a node as it may be shown. Fresh memory. */
-static char *shown(const struct node *n)
-{
-    AUTO(buf_fini) struct buf b;
-    buf_init(&b, SHOWN_MAX * 2);
-    IGNORE(text_printable(view_take(node_view(n), SHOWN_MAX), &b), "fits");
-    return buf_to_str(&b);
-}
-
-static const char *copy(struct context *c, struct view v)
-{
-    return tree_strndup(c->tree, (const char *)v.ptr, v.len);
-}
-
 /* --- the plain keys --- */
 
-static void take_text(struct context *c, const char *key, const struct node *n, const char **out)
+static void take_name(struct route_context *c, const char *key, const struct node *n)
 {
-    if (n->type == NODE_SCALAR)
-        *out = copy(c, node_view(n));
-    else if (n->type != NODE_NULL)
-        fail(c, n->at, key, "expected a text, got %s", node_type_name(n));
+    route_take_text(c, key, n, &c->route->label);
 }
 
-static void take_name(struct context *c, const char *key, const struct node *n)
+static void take_description(struct route_context *c, const char *key, const struct node *n)
 {
-    take_text(c, key, n, &c->route->label);
+    route_take_text(c, key, n, &c->route->description);
 }
 
-static void take_description(struct context *c, const char *key, const struct node *n)
+static void take_logo(struct route_context *c, const char *key, const struct node *n)
 {
-    take_text(c, key, n, &c->route->description);
+    route_take_text(c, key, n, &c->route->logo_url);
 }
 
-static void take_bool(struct context *c, const char *key, const struct node *n, bool *out)
+static void take_any(struct route_context *c, const char *key, const struct node *n)
 {
-    if (n->type != NODE_NULL && !node_bool(n, out))
-        fail(c, n->at, key, "expected true or false");
+    route_take_bool(c, key, n, &c->route->allow_any_authenticated_user);
 }
 
-static void take_any(struct context *c, const char *key, const struct node *n)
+static void take_public(struct route_context *c, const char *key, const struct node *n)
 {
-    take_bool(c, key, n, &c->route->allow_any_authenticated_user);
+    route_take_bool(c, key, n, &c->route->allow_public_unauthenticated_access);
 }
 
-static void take_public(struct context *c, const char *key, const struct node *n)
-{
-    take_bool(c, key, n, &c->route->allow_public_unauthenticated_access);
-}
-
-static void take_list(struct context *c, const char *key, const struct node *n,
+static void take_list(struct route_context *c, const char *key, const struct node *n,
                       struct config_list *out)
 {
     bool list = n->type == NODE_LIST;
     size_t count = list ? n->count : n->type == NODE_SCALAR;
     if (!list && n->type == NODE_MAP)
-        fail(c, n->at, key, "expected a list, got a map");
+        route_fail(c, n->at, key, "expected a list, got a map");
     struct config_item *items = tree_alloc(c->tree, count * sizeof *items);
     for (size_t i = 0; i < count; i++) {
         const struct node *item = list ? n->items[i] : n;
         if (item->type != NODE_SCALAR || item->len == 0)
-            fail(c, item->at, key, "expected a text, got %s", node_type_name(item));
-        items[i] = (struct config_item){copy(c, node_view(item)), item->at};
+            route_fail(c, item->at, key, "expected a text, got %s", node_type_name(item));
+        items[i] = (struct config_item){route_copy(c, node_view(item)), item->at};
     }
     *out = (struct config_list){items, count};
 }
 
-static void take_users(struct context *c, const char *key, const struct node *n)
+static void take_users(struct route_context *c, const char *key, const struct node *n)
 {
     take_list(c, key, n, &c->route->allowed_users);
 }
 
-static void take_domains(struct context *c, const char *key, const struct node *n)
+static void take_domains(struct route_context *c, const char *key, const struct node *n)
 {
     take_list(c, key, n, &c->route->allowed_domains);
 }
 
-static void take_claims(struct context *c, const char *key, const struct node *n)
+static void take_claims(struct route_context *c, const char *key, const struct node *n)
 {
     if (n->type == NODE_MAP)
         c->route->allowed_idp_claims = n;
     else if (n->type != NODE_NULL)
-        fail(c, n->at, key, "expected a map of claims to lists, got %s", node_type_name(n));
+        route_fail(c, n->at, key, "expected a map of claims to lists, got %s", node_type_name(n));
 }
 
-static void take_policy(struct context *c, const char *key, const struct node *n)
+static void take_policy(struct route_context *c, const char *key, const struct node *n)
 {
     (void)key;
     if (n->type != NODE_NULL)
         c->route->policy = n;
 }
 
-static void take_host_keys(struct context *c, const char *key, const struct node *n)
+static void take_host_keys(struct route_context *c, const char *key, const struct node *n)
 {
     take_list(c, key, n, &c->route->ssh_upstream_host_keys);
 }
 
-static void take_host_ca(struct context *c, const char *key, const struct node *n)
+static void take_host_ca(struct route_context *c, const char *key, const struct node *n)
 {
     take_list(c, key, n, &c->route->ssh_upstream_host_ca);
 }
 
-static void take_host_key_policy(struct context *c, const char *key, const struct node *n)
+static void take_host_key_policy(struct route_context *c, const char *key, const struct node *n)
 {
     if (n->type == NODE_NULL)
         return;
     if (n->type != NODE_SCALAR ||
         !host_key_policy_parse(node_view(n), &c->route->ssh_host_key_policy))
-        fail(c, n->at, key, "expected one of tofu, strict, insecure");
+        route_fail(c, n->at, key, "expected one of tofu, strict, insecure");
 }
 
 /* from and to are read first, since the messages name the route. */
-static void take_nothing(struct context *c, const char *key, const struct node *n)
+static void take_nothing(struct route_context *c, const char *key, const struct node *n)
 {
     (void)c;
     (void)key;
@@ -176,12 +147,13 @@ static void take_nothing(struct context *c, const char *key, const struct node *
 
 static const struct {
     const char *key;
-    void (*take)(struct context *, const char *key, const struct node *);
+    void (*take)(struct route_context *, const char *key, const struct node *);
 } rows[] = {
     {"from", take_nothing},
     {"to", take_nothing},
     {"name", take_name},
     {"description", take_description},
+    {"logo_url", take_logo},
     {"policy", take_policy},
     {"allow_any_authenticated_user", take_any},
     {"allow_public_unauthenticated_access", take_public},
@@ -193,163 +165,245 @@ static const struct {
     {"ssh_upstream_host_ca", take_host_ca},
 };
 
-static void unknown_key(struct context *c, const char *key, struct diag_place at)
+static bool is_of_kind(const struct route_context *c, const char *key)
 {
-    bool refused;
-    const char *why = route_unsupported(key, &refused);
+    return !c->tunnel || strncmp(key, "ssh_", 4) != 0;
+}
+
+static bool take_row(struct route_context *c, const char *key, const struct node *n)
+{
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (strcmp(rows[i].key, key) == 0 && is_of_kind(c, key)) {
+            rows[i].take(c, rows[i].key, n);
+            return true;
+        }
+    }
+    return c->tunnel && route_tunnel_key(c, key, n);
+}
+
+static const char *closest_key(const struct route_context *c, const char *key)
+{
     struct closest close = {0};
-    for (size_t i = 0; i < ARRAY_LEN(rows); i++)
-        closest_offer(&close, key, rows[i].key);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        if (is_of_kind(c, rows[i].key))
+            closest_offer(&close, key, rows[i].key);
+    }
+    if (c->tunnel)
+        route_tunnel_offer(&close, key);
+    return close.best;
+}
+
+static void unknown_key(struct route_context *c, const char *key, struct diag_place at)
+{
+    bool refused = false;
+    const char *why = route_unsupported(key, c->tunnel, &refused);
+    const char *best = closest_key(c, key);
     if (why && refused)
-        fail(c, at, key, "not supported: %s", why);
+        route_fail(c, at, key, "not supported: %s", why);
+    else if (why && c->tunnel)
+        diag_warn(c->diag, at, key, "does nothing on a %s route, ignored: %s",
+                  route_kind_name(c->route->kind), why);
     else if (why)
         diag_warn(c->diag, at, key, "not supported, ignored: %s", why);
     else
         diag_warn(c->diag, at, key, "unknown key of a route, ignored%s%s%s",
-                  close.best ? ": did you mean " : "", close.best ? close.best : "",
-                  close.best ? "?" : "");
+                  best ? ": did you mean " : "", best ? best : "", best ? "?" : "");
 }
 
 /* --- from and to --- */
 
-static void parse_from(struct context *c, const struct node *n)
+static void parse_ssh_from(struct route_context *c, const struct node *n, struct view text)
 {
-    static const char *const unserved[] = {"https://",    "http://",      "tcp+https://",
-                                           "tcp+http://", "udp+https://", "udp+http://"};
-    struct view text = view_trim(node_view(n)), host;
-    struct route *r = c->route;
-    AUTO_FREE char *text_shown = shown(n);
-    r->from = copy(c, view_str(text_shown));
+    struct view host;
     uint16_t port;
-    for (size_t i = 0; i < ARRAY_LEN(unserved); i++) {
-        struct view scheme = view_str(unserved[i]);
-        if (view_eq_case(view_take(text, scheme.len), scheme)) {
-            r->kind = ROUTE_UNSERVED;
-            r->name = r->from;
-            diag_warn(c->diag, n->at, "from",
-                      "route %s: not served yet: this release serves ssh:// routes", r->from);
-            return;
-        }
-    }
-    if (!view_eq_case(view_take(text, 6), VIEW("ssh://"))) {
-        fail(c, n->at, "from", "config: policy bad source url: expected ssh://NAME");
-        return;
-    }
-    text = view_skip(text, 6);
     if (view_ends_with(text, VIEW("/")))
         text.len--;
     if (service_address_parse(text, 22, &host, &port) != OK || !service_host_is_valid(host) ||
         view_find(host, ':') >= 0) {
-        fail(c, n->at, "from",
-             "config: policy bad source url: expected ssh://NAME with letters, digits, - and . "
-             "(no user, path or wildcard)");
+        route_fail(c, n->at, "from",
+                   "config: policy bad source url: expected ssh://NAME with letters, digits, - "
+                   "and . (no user, path or wildcard)");
         return;
     }
     char *name = tree_strndup(c->tree, (const char *)host.ptr, host.len);
     text_lower_str(name);
-    r->name = name;
+    c->route->name = name;
 }
 
-static void parse_target(struct context *c, const struct node *n)
+static void parse_from(struct route_context *c, const struct node *n)
+{
+    static const struct {
+        const char *scheme;
+        enum route_kind kind;
+        bool https;
+    } kinds[] = {{"ssh://", ROUTE_SSH, false},      {"tcp+https://", ROUTE_TCP, true},
+                 {"tcp+http://", ROUTE_TCP, false}, {"udp+https://", ROUTE_UDP, true},
+                 {"udp+http://", ROUTE_UDP, false}, {"https://", ROUTE_UNSERVED, true},
+                 {"http://", ROUTE_UNSERVED, false}};
+    struct view text = view_trim(node_view(n));
+    struct route *r = c->route;
+    AUTO_FREE char *text_shown = route_shown(n);
+    size_t i = 0;
+    r->from = route_copy(c, view_str(text_shown));
+    while (i < ARRAY_LEN(kinds) &&
+           !view_eq_case(view_take(text, strlen(kinds[i].scheme)), view_str(kinds[i].scheme)))
+        i++;
+    if (i == ARRAY_LEN(kinds)) {
+        route_fail(c, n->at, "from",
+                   "config: policy bad source url: expected ssh://NAME, tcp+https://HOST:PORT or "
+                   "udp+https://HOST:PORT");
+        return;
+    }
+    struct view rest = view_skip(text, strlen(kinds[i].scheme));
+    r->kind = kinds[i].kind;
+    r->name = r->from;
+    if (r->kind == ROUTE_UNSERVED) {
+        diag_warn(c->diag, n->at, "from",
+                  "route %s: not served yet: this release serves ssh://, tcp+https:// and "
+                  "udp+https:// routes",
+                  r->from);
+    } else if (r->kind == ROUTE_SSH) {
+        parse_ssh_from(c, n, rest);
+    } else {
+        route_tunnel_from(c, n, rest, kinds[i].https);
+        if (!c->failed)
+            r->name = r->from = route_copy(c, text);
+    }
+}
+
+static void parse_target(struct route_context *c, const struct node *n)
 {
     struct view text = view_trim(node_view(n)), host;
     uint16_t port;
     if (!view_eq_case(view_take(text, 6), VIEW("ssh://"))) {
-        fail(c, n->at, "to", "'to' route url must have ssh scheme");
+        route_fail(c, n->at, "to", "'to' route url must have ssh scheme");
         return;
     }
     text = view_skip(text, 6);
     if (view_ends_with(text, VIEW("/")))
         text.len--;
     if (service_address_parse(text, 22, &host, &port) != OK || host.len == 0 || port == 0) {
-        fail(c, n->at, "to", "expected ssh://HOST or ssh://HOST:PORT (no user, path or weight)");
+        route_fail(c, n->at, "to",
+                   "expected ssh://HOST or ssh://HOST:PORT (no user, path or weight)");
         return;
     }
     AUTO_FREE char *address =
         mem_printf(view_find(host, ':') >= 0 ? "[%.*s]:%u" : "%.*s:%u", VIEW_FMT(host), port);
-    c->route->to = (struct route_target){copy(c, host), port, copy(c, view_str(address))};
+    c->route->to =
+        (struct route_target){route_copy(c, host), port, route_copy(c, view_str(address))};
 }
 
-static void parse_to(struct context *c, const struct node *route, const struct node *n)
+static void parse_to(struct route_context *c, const struct node *route, const struct node *n)
 {
     bool list = n && n->type == NODE_LIST;
     size_t count = list ? n->count : n && n->type == NODE_SCALAR;
     if (n && n->type == NODE_MAP)
-        fail(c, n->at, "to", "expected a URL, got a map");
+        route_fail(c, n->at, "to", "expected a URL, got a map");
     else if (count == 0)
-        fail(c, n ? n->at : route->at, "to", "missing: expected ssh://HOST:PORT");
+        route_fail(c, n ? n->at : route->at, "to", "missing: expected ssh://HOST:PORT");
     else if (count > 1)
-        fail(c, n->at, "to", "only one 'to' entry allowed for ssh routes");
+        route_fail(c, n->at, "to", "only one 'to' entry allowed for ssh routes");
     else if (list && n->items[0]->type != NODE_SCALAR)
-        fail(c, n->at, "to", "expected a URL, got %s", node_type_name(n->items[0]));
+        route_fail(c, n->at, "to", "expected a URL, got %s", node_type_name(n->items[0]));
     else
         parse_target(c, list ? n->items[0] : n);
 }
 
 /* --- the whole --- */
 
-static void check_conflicts(struct context *c)
+static void check_conflicts(struct route_context *c)
 {
     const struct route *r = c->route;
     bool lists = r->allowed_users.count || r->allowed_domains.count || r->allowed_idp_claims;
     if (r->allow_public_unauthenticated_access && r->allow_any_authenticated_user)
-        fail(c, r->at, "",
-             "config: policy route marked as public and accessible for any authenticated user");
+        route_fail(
+            c, r->at, "",
+            "config: policy route marked as public and accessible for any authenticated user");
     else if (r->allow_public_unauthenticated_access && lists)
-        fail(c, r->at, "", "config: policy route marked as public but contains whitelists");
+        route_fail(c, r->at, "", "config: policy route marked as public but contains whitelists");
     else if (r->allow_any_authenticated_user && lists)
-        fail(c, r->at, "",
-             "config: policy route marked accessible for any authenticated user but contains "
-             "whitelists");
+        route_fail(c, r->at, "",
+                   "config: policy route marked accessible for any authenticated user but contains "
+                   "whitelists");
 }
 
 /* FNV-1a, 64 bits, with a separator between the parts: the same in every process and release. */
-static const char *make_id(struct context *c)
+static uint64_t hash_part(uint64_t h, const char *s)
 {
-    const char *parts[] = {c->route->name, c->route->kind == ROUTE_SSH ? c->route->to.address : ""};
-    uint64_t h = 0xcbf29ce484222325u;
-    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
-        for (const char *s = parts[i] ? parts[i] : "";; s++) {
-            h = (h ^ (uint8_t)*s) * 0x100000001b3u;
-            if (!*s)
-                break;
-        }
+    for (;; s++) {
+        h = (h ^ (uint8_t)*s) * 0x100000001b3u;
+        if (!*s)
+            return h;
     }
-    AUTO_FREE char *hex = mem_printf("%016llx", (unsigned long long)h);
-    return copy(c, view_str(hex));
 }
 
-static void parse_route(struct context *c, const struct node *n, enum host_key_policy policy)
+/* Another target is another id: what lives on by the old one is decided anew. */
+static const char *make_id(struct route_context *c)
+{
+    static const char *const schemes[] = {"", "tls", "http", "https"};
+    const struct route *r = c->route;
+    uint64_t h = hash_part(0xcbf29ce484222325u, r->name ? r->name : "");
+    const char *address = r->kind == ROUTE_SSH ? r->to.address : "";
+    if (!c->tunnel)
+        h = hash_part(h, address ? address : "");
+    else
+        h = hash_part(h, schemes[c->tunnel->scheme]);
+    for (size_t i = 0; c->tunnel && i < c->tunnel->endpoint_count; i++)
+        h = hash_part(h, c->tunnel->endpoints[i].target.address);
+    AUTO_FREE char *hex = mem_printf("%016llx", (unsigned long long)h);
+    return route_copy(c, view_str(hex));
+}
+
+static void parse_route(struct route_context *c, const struct node *n, enum host_key_policy policy)
 {
     struct route *r = c->route;
-    *r = (struct route){.at = n->at, .from = "", .label = "", .description = ""};
+    *r = (struct route){.at = n->at, .from = "", .label = "", .description = "", .logo_url = ""};
     r->ssh_host_key_policy = policy;
     if (n->type != NODE_MAP) {
-        fail(c, n->at, "routes", "expected a route (from, to, policy), got %s", node_type_name(n));
+        route_fail(c, n->at, "routes", "expected a route (from, to, policy), got %s",
+                   node_type_name(n));
         return;
     }
     const struct node *from = node_get(n, "from");
     if (!from || from->type != NODE_SCALAR || from->len == 0)
-        fail(c, from ? from->at : n->at, "from", "missing: expected ssh://NAME");
+        route_fail(c, from ? from->at : n->at, "from", "missing: expected ssh://NAME");
     else
         parse_from(c, from);
-    if (r->kind == ROUTE_SSH)
+    if (c->tunnel)
+        route_tunnel_to(c, n, node_get(n, "to"));
+    else if (r->kind == ROUTE_SSH)
         parse_to(c, n, node_get(n, "to"));
-    for (size_t i = 0; i < n->count && r->kind == ROUTE_SSH; i++) {
-        size_t k = 0;
-        while (k < ARRAY_LEN(rows) && strcmp(rows[k].key, n->keys[i]) != 0)
-            k++;
-        if (k < ARRAY_LEN(rows))
-            rows[k].take(c, rows[k].key, n->items[i]);
-        else
+    for (size_t i = 0; i < n->count && r->kind != ROUTE_UNSERVED; i++) {
+        if (!take_row(c, n->keys[i], n->items[i]))
             unknown_key(c, n->keys[i], n->key_at[i]);
     }
+    if (c->tunnel)
+        route_tunnel_finish(c);
     check_conflicts(c);
     r->id = make_id(c);
 }
 
+/* Two routes for one destination: the second would never be used. */
+static void check_unique(struct route_context *c, struct map *names)
+{
+    struct route *r = c->route;
+    struct route *before = r->kind == ROUTE_SSH ? map_put(names, view_str(r->name), r) : NULL;
+    if (before)
+        route_fail(c, r->at, "from", "the route is not unique: first in line %u", before->at.line);
+    for (size_t i = 0; c->tunnel && i < c->tunnel->match_count; i++) {
+        const struct route_match *m = &c->tunnel->matches[i];
+        AUTO(buf_fini) struct buf key;
+        buf_init(&key, MATCH_KEY_MAX);
+        IGNORE(route_match_key(r->kind, view_str(m->host), m->port, &key), "hosts are short");
+        before = map_put(names, buf_view(&key), r);
+        if (before && before != r)
+            route_fail(c, r->at, "from", "the route is not unique: %s is in the one of line %u",
+                       m->host, before->at.line);
+    }
+}
+
 void routes_parse(struct tree *t, const struct node *list, enum host_key_policy host_key_policy,
-                  struct diag *d, struct routes *out)
+                  const struct route_files *files, struct diag *d, struct routes *out)
 {
     struct routes all = {0};
     size_t count = list ? list->count : 0;
@@ -361,14 +415,12 @@ void routes_parse(struct tree *t, const struct node *list, enum host_key_policy 
     struct map names = {0};
     for (size_t i = 0; i < count; i++) {
         struct route *r = &all.items[all.count];
-        struct context c = {.tree = t, .diag = d, .route = r};
+        struct route_context c = {.tree = t, .diag = d, .files = files, .route = r};
         parse_route(&c, list->items[i], host_key_policy);
         if (c.failed)
             continue;
         all.count++;
-        struct route *before = r->kind == ROUTE_SSH ? map_put(&names, view_str(r->name), r) : NULL;
-        if (before)
-            fail(&c, r->at, "from", "the route is not unique: first in line %u", before->at.line);
+        check_unique(&c, &names);
     }
     map_fini(&names);
     *out = all;

@@ -290,7 +290,27 @@ static void check_proxy_protocol(struct parse *p)
     }
 }
 
+static void check_insecure(struct parse *p)
+{
+    const struct node *given = parse_given(p, "insecure_server");
+    if (p->config->insecure_server)
+        diag_warn(p->diag, given->at, "insecure_server",
+                  "the HTTPS listener speaks plain HTTP: who is on the way reads tokens and "
+                  "cookies, unless something in front of it does TLS");
+}
+
 /* --- routes and SSH --- */
+
+static bool on_read_file(void *ctx, const char *key, const struct node *n, bool tight,
+                         struct config_blob *out)
+{
+    AUTO_FREE char *what = mem_strndup(key, strlen(key) - strlen("_file"));
+    for (char *c = what; *c; c++)
+        *c = *c == '_' ? ' ' : *c;
+    const struct config_key k = {.flags = tight ? CONFIG_FILE_TIGHT : 0, .what = what};
+    const struct value v = {.key = &k, .name = key, .node = n, .file = true, .own = true};
+    return value_blob_file(ctx, &v, n, out);
+}
 
 static void parse_routes(struct parse *p)
 {
@@ -307,8 +327,9 @@ static void parse_routes(struct parse *p)
         for (size_t k = 0; lists[i] && k < lists[i]->count; k++)
             all->items[n++] = lists[i]->items[k];
     }
-    routes_parse(p->arena, all, (enum host_key_policy)p->config->ssh_host_key_policy, p->diag,
-                 &p->config->routes);
+    const struct route_files files = {.ctx = p, .read = on_read_file};
+    routes_parse(p->arena, all, (enum host_key_policy)p->config->ssh_host_key_policy,
+                 p->source->read ? &files : NULL, p->diag, &p->config->routes);
     p->config->routes.given = p->routes || p->policy;
     if (!p->config->routes.given)
         diag_warn(p->diag, file_place(p), "routes", "missing: nothing can be reached yet");
@@ -371,6 +392,8 @@ void rules_apply(struct parse *p)
     check_cookie(p);
     gather_certificates(p);
     check_proxy_protocol(p);
+    mtls_check(p);
+    check_insecure(p);
     parse_routes(p);
     check_ssh(p);
     check_storage(p);

@@ -74,8 +74,10 @@ bool node_bool(const struct node *n, bool *out);
 /*
  * Appends the normal form: keys sorted, lengths before texts, nothing of comments, quotes or the
  * order of keys. Two files with the same meaning have the same form. Keys of the root for which
- * `skip` (may be NULL) says so are left out. ERR_LIMIT when `out` is full.
+ * `skip` says so are left out, as are those of maps below for `skip_below`; both may be NULL.
+ * ERR_LIMIT when `out` is full.
  */
-enum err node_canonical(const struct node *root, bool (*skip)(const char *key), struct buf *out);
+enum err node_canonical(const struct node *root, bool (*skip)(const char *key),
+                        bool (*skip_below)(const char *key), struct buf *out);
 
 #endif

@@ -63,11 +63,15 @@ static const char *substitute(struct parse *p, struct view path)
 static void add_file(struct parse *p, const char *path, struct diag_place at)
 {
     struct config_list *files = &p->config->files;
-    struct config_item *items = tree_alloc(p->arena, (files->count + 1) * sizeof *items);
-    if (files->count)
-        memcpy(items, files->items, files->count * sizeof *items);
-    items[files->count] = (struct config_item){path, at};
-    *files = (struct config_list){items, files->count + 1};
+    /* The array is as long as the next power of two. */
+    if ((files->count & (files->count - 1)) == 0) {
+        size_t room = files->count ? files->count * 2 : 1;
+        struct config_item *items = tree_alloc(p->arena, room * sizeof *items);
+        if (files->count)
+            memcpy(items, files->items, files->count * sizeof *items);
+        files->items = items;
+    }
+    files->items[files->count++] = (struct config_item){path, at};
 }
 
 bool value_read_file(struct parse *p, const struct value *v, const struct node *node,
@@ -358,6 +362,14 @@ bool value_blob_file(struct parse *p, const struct value *v, const struct node *
         return false;
     config_blob_set(out, secret_view(&text));
     return true;
+}
+
+void value_blob_keep(struct tree *t, struct config_blob *blob)
+{
+    char *text = tree_strndup(t, (const char *)blob->text.data, blob->text.len);
+    size_t len = blob->text.len;
+    secret_fini(&blob->text);
+    blob->text = (struct secret){(uint8_t *)text, len};
 }
 
 static bool read_blob(struct parse *p, const struct value *v, const struct node *n,

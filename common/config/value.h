@@ -35,7 +35,7 @@ struct value {
     bool own;  /* this service reads it: else no file is opened */
 };
 
-/* By key->type, but CUSTOM and LATER. */
+/* By key->type, but CUSTOM. */
 void value_apply(struct parse *p, const struct value *v);
 
 /* An address into the const char * that is the field. */
@@ -43,6 +43,10 @@ void value_address(struct parse *p, const struct value *v);
 
 /* By key->name: the keys of type CUSTOM. */
 void custom_apply(struct parse *p, const struct value *v);
+
+/* downstream_mtls (mtls.c), and what it means together with other keys. */
+void mtls_apply(struct parse *p, const struct value *v);
+void mtls_check(struct parse *p);
 
 /* Releases what a field holds outside the arena. */
 void value_fini(enum config_type type, void *field);
@@ -63,6 +67,9 @@ void value_inline_text(struct view text, struct config_blob *out);
 /* value_read_file into a blob. */
 bool value_blob_file(struct parse *p, const struct value *v, const struct node *node,
                      struct config_blob *out);
+
+/* Moves the text of a blob from the heap into `t`, which wipes it: the blob needs no value_fini. */
+void value_blob_keep(struct tree *t, struct config_blob *blob);
 
 /* A copy in the arena. */
 const char *value_str(struct parse *p, struct view text);

@@ -32,6 +32,20 @@ static const char *on_env(void *ctx, const char *name)
     return strcmp(name, "ADDRESS") == 0 ? ":443" : NULL;
 }
 
+/* Whoever uses a tunnel's route relies on these. */
+static void check_tunnel(const struct route_tunnel *t)
+{
+    CHECK(t->match_count > 0 && t->endpoint_count > 0 && t->connect_timeout > 0);
+    CHECK(t->proxy_port > 0 && *t->proxy_host);
+    for (size_t i = 0; i < t->match_count; i++)
+        CHECK(*t->matches[i].host &&
+              t->matches[i].is_pattern == (strchr(t->matches[i].host, '*') != NULL));
+    for (size_t i = 0; i < t->endpoint_count; i++)
+        CHECK(t->endpoints[i].weight > 0 && t->endpoints[i].target.port > 0);
+    for (size_t i = 0; i < t->health_check_count; i++)
+        CHECK(t->health_checks[i].interval > 0 && t->health_checks[i].timeout > 0);
+}
+
 static void check_config(const struct config *c)
 {
     AUTO(buf_fini) struct buf url;
@@ -42,6 +56,9 @@ static void check_config(const struct config *c)
     for (size_t i = 0; i < c->routes.count; i++) {
         const struct route *r = &c->routes.items[i];
         CHECK(strlen(r->id) == 16);
+        CHECK((r->tunnel != NULL) == (r->kind == ROUTE_TCP || r->kind == ROUTE_UDP));
+        if (r->tunnel)
+            check_tunnel(r->tunnel);
         CHECK(r->kind != ROUTE_SSH || routes_find(&c->routes, view_str(r->name)) == r);
     }
     CHECK(config_canonical(c).len > 0);

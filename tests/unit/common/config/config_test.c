@@ -121,7 +121,8 @@ static void test_quickstart_others(void **state)
     world_fini(&w);
 
     must_load(&w, CONFIG_CLI, quickstart);
-    CHECK_VIEW_STR(buf_view(&w.opened), "D/service/ca.crt\n");
+    /* The secret is for `service-account create`; other commands open no file. */
+    CHECK_VIEW_STR(buf_view(&w.opened), "D/secrets/shared_secret\nD/service/ca.crt\n");
     assert_string_equal(w.c->databroker_service_urls.items[0].target, "127.0.0.1:5444");
     world_fini(&w);
 }
@@ -153,6 +154,20 @@ static void test_canonical_form(void **state)
     world_fini(&a);
     world_fini(&b);
     world_fini(&c);
+}
+
+/* A key that a route has inline is in no hash that others see. */
+static void test_canonical_form_of_routes(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    must_load(&w, CONFIG_AUTHORIZE,
+              "shared_secret: " KEY_A "\nauthenticate_service_url: https://a.test\n"
+              "routes: [{from: 'tcp+https://h:1', to: 'tls://t:1', tls_client_cert: '-----BEGIN C',"
+              " tls_client_key: '-----BEGIN K'}]\n");
+    assert_true(view_search(config_canonical(w.c), VIEW("-----BEGIN C")) > 0);
+    assert_int_equal(view_search(config_canonical(w.c), VIEW("-----BEGIN K")), -1);
+    world_fini(&w);
 }
 
 static void test_all_errors_in_one_run(void **state)
@@ -309,9 +324,9 @@ static void test_unknown_and_unsupported_keys(void **state)
     warned(&w, CONFIG_PROXY, MINIMAL "autocert: true\n",
            "p.yaml:8:1: autocert: not supported, ignored: certificates come from "
            "certificate_file");
-    refused(&w, CONFIG_PROXY, MINIMAL "downstream_mtls: {ca_file: x}\n",
-            "p.yaml:8:1: downstream_mtls: not supported: client certificates would not be asked "
-            "for");
+    refused(&w, CONFIG_PROXY, MINIMAL "client_ca_file: x\n",
+            "p.yaml:8:1: client_ca_file: not supported: it is older than downstream_mtls: write "
+            "that");
     refused(&w, CONFIG_PROXY, MINIMAL "policy_file: x\n",
             "p.yaml:8:1: policy_file: not supported: put the routes under routes:");
 }
@@ -365,29 +380,53 @@ static void test_metrics_address(void **state)
     world_fini(&w);
 }
 
-static void test_keys_of_later_releases(void **state)
+static void test_tracing_is_not_there(void **state)
 {
     (void)state;
-    static const char *const keys[] = {"insecure_server", "http_redirect_addr",
-                                       "otel_traces_exporter"};
-    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
-        struct world w = {0};
-        char *yaml = mem_printf(MINIMAL "%s: x\n", keys[i]);
-        CHECK_ERR(load(&w, CONFIG_DATABROKER, yaml), ERR_CONFIG);
-        char *start = mem_printf("p.yaml:8:1: %s: not in this release", keys[i]);
-        assert_true(strncmp(w.d.items[0].text, start, strlen(start)) == 0);
-        world_fini(&w);
-        mem_free(yaml);
-        mem_free(start);
-    }
     struct world w = {0};
-    must_load(&w, CONFIG_PROXY, MINIMAL "insecure_server: false\nhttp_redirect_addr:\n");
+    refused(&w, CONFIG_DATABROKER, MINIMAL "otel_traces_exporter: x\n",
+            "p.yaml:8:1: otel_traces_exporter: not in this release: there is no tracing yet");
+}
+
+static void test_front(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    must_load(&w, CONFIG_PROXY, MINIMAL);
+    assert_false(w.c->insecure_server);
+    assert_string_equal(w.c->http_redirect_addr, "");
+    assert_int_equal(w.c->timeout_read, 30000);
+    assert_int_equal(w.c->timeout_idle, 300000);
+    assert_string_equal(w.c->cookie_name, "_pomerium");
     world_fini(&w);
-    static const struct pairs env[] = {{"INSECURE_SERVER", "true"}, {0}};
-    w.env = env;
-    refused(&w, CONFIG_PROXY, MINIMAL,
-            "environment variable INSECURE_SERVER: insecure_server: not in this release: "
-            "Postern does not do plain HTTP yet");
+    must_load(&w, CONFIG_PROXY,
+              MINIMAL "http_redirect_addr: :80\ntimeout_read: 5s\ntimeout_idle: 1m\n"
+                      "cookie_name: mine\n");
+    assert_string_equal(w.c->http_redirect_addr, ":80");
+    assert_int_equal(w.c->timeout_read, 5000);
+    assert_int_equal(w.c->timeout_idle, 60000);
+    assert_string_equal(w.c->cookie_name, "mine");
+    world_fini(&w);
+    warned(&w, CONFIG_PROXY, MINIMAL "insecure_server: true\n",
+           "p.yaml:8:18: insecure_server: the HTTPS listener speaks plain HTTP: who is on the way "
+           "reads tokens and cookies, unless something in front of it does TLS");
+    /* A connection that says nothing has to end. */
+    refused(&w, CONFIG_PROXY, MINIMAL "timeout_read: 0s\n",
+            "p.yaml:8:15: timeout_read: expected a duration above 0, got \"0s\"");
+}
+
+static void test_programmatic_redirects(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    must_load(&w, CONFIG_AUTHENTICATE, MINIMAL);
+    assert_int_equal(w.c->programmatic_redirect_domain_whitelist.count, 1);
+    assert_string_equal(w.c->programmatic_redirect_domain_whitelist.items[0].text, "localhost");
+    world_fini(&w);
+    must_load(&w, CONFIG_AUTHENTICATE,
+              MINIMAL "programmatic_redirect_domain_whitelist: [a.test, b.test]\n");
+    assert_int_equal(w.c->programmatic_redirect_domain_whitelist.count, 2);
+    world_fini(&w);
 }
 
 static void test_proxy_protocol(void **state)
@@ -498,6 +537,7 @@ int main(void)
         cmocka_unit_test(test_quickstart_proxy),
         cmocka_unit_test(test_quickstart_others),
         cmocka_unit_test(test_canonical_form),
+        cmocka_unit_test(test_canonical_form_of_routes),
         cmocka_unit_test(test_all_errors_in_one_run),
         cmocka_unit_test(test_secrets_are_32_bytes_of_base64),
         cmocka_unit_test(test_key_files_must_be_tight),
@@ -507,7 +547,9 @@ int main(void)
         cmocka_unit_test(test_both_forms),
         cmocka_unit_test(test_unknown_and_unsupported_keys),
         cmocka_unit_test(test_metrics_address),
-        cmocka_unit_test(test_keys_of_later_releases),
+        cmocka_unit_test(test_tracing_is_not_there),
+        cmocka_unit_test(test_front),
+        cmocka_unit_test(test_programmatic_redirects),
         cmocka_unit_test(test_proxy_protocol),
         cmocka_unit_test(test_max_startups),
         cmocka_unit_test(test_shallow),

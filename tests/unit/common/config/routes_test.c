@@ -13,7 +13,7 @@ static struct fixture parse(const char *yaml)
     struct fixture f = {0};
     struct diag d = {0};
     CHECK_OK(tree_parse(view_str(yaml), "r.yaml", &d, &f.t));
-    routes_parse(f.t, f.t->root, HOST_KEY_POLICY_TOFU, &f.d, &f.r);
+    routes_parse(f.t, f.t->root, HOST_KEY_POLICY_TOFU, NULL, &f.d, &f.r);
     return f;
 }
 
@@ -108,9 +108,11 @@ static void test_refusals(void **state)
            "r.yaml:1:24: to: route ssh://a: only one 'to' entry allowed for ssh routes", false);
     expect("[{from: 'ssh://a', to: 'tcp://b:22'}]",
            "r.yaml:1:24: to: route ssh://a: 'to' route url must have ssh scheme", false);
-    expect("[{from: 'gopher://a', to: 'ssh://b'}]",
-           "r.yaml:1:9: from: route gopher://a: config: policy bad source url: expected ssh://NAME",
-           false);
+    expect(
+        "[{from: 'gopher://a', to: 'ssh://b'}]",
+        "r.yaml:1:9: from: route gopher://a: config: policy bad source url: expected ssh://NAME, "
+        "tcp+https://HOST:PORT or udp+https://HOST:PORT",
+        false);
     expect("[{from: 'ssh://a', to: 'ssh://u@b'}]",
            "r.yaml:1:24: to: route ssh://a: expected ssh://HOST or ssh://HOST:PORT (no user, path "
            "or weight)",
@@ -148,10 +150,9 @@ static void test_warnings(void **state)
     expect("[{from: 'ssh://a', to: 'ssh://b', session_recording: {enabled: true}}]",
            "r.yaml:1:35: session_recording: not supported, ignored: there is no session recording",
            true);
-    expect("[{from: 'tcp+https://db.example.com:5432', to: 'tcp://db:5432', "
-           "tls_skip_verify: true}]",
-           "r.yaml:1:9: from: route tcp+https://db.example.com:5432: not served yet: this release "
-           "serves ssh:// routes",
+    expect("[{from: 'https://db.example.com', to: 'http://db:5432', tls_skip_verify: true}]",
+           "r.yaml:1:9: from: route https://db.example.com: not served yet: this release serves "
+           "ssh://, tcp+https:// and udp+https:// routes",
            true);
 }
 

@@ -237,13 +237,13 @@ static void test_canonical(void **state)
     buf_init(&y, 1000);
     buf_init(&z, 1000);
     buf_init(&small, 3);
-    CHECK_OK(node_canonical(a->root, skip_secret, &x));
-    CHECK_OK(node_canonical(b->root, skip_secret, &y));
-    CHECK_OK(node_canonical(c->root, skip_secret, &z));
+    CHECK_OK(node_canonical(a->root, skip_secret, NULL, &x));
+    CHECK_OK(node_canonical(b->root, skip_secret, NULL, &y));
+    CHECK_OK(node_canonical(c->root, skip_secret, NULL, &z));
     CHECK_VIEW_STR(buf_view(&x), "{1:a={1:j=~1:k=1:v}1:b=[1:x1:y]}");
     CHECK_VIEW(buf_view(&x), buf_view(&y));
     assert_false(view_eq(buf_view(&x), buf_view(&z)));
-    CHECK_ERR(node_canonical(a->root, NULL, &small), ERR_LIMIT);
+    CHECK_ERR(node_canonical(a->root, NULL, NULL, &small), ERR_LIMIT);
     tree_free(a);
     tree_free(b);
     tree_free(c);
