@@ -21,6 +21,7 @@ static const struct access_row rows[] = {
     /* authorize ends sessions by logout in the management shell. */
     {TYPE_URL "session.Session", R | P | D, R | D, R | D},
     {TYPE_URL "user.User", R | P | D, R, R},
+    {TYPE_URL "user.ServiceAccount", 0, R, R | P | D},
     {TYPE_URL "session.SessionBinding", R | P | D, R | D, R | D},
     {TYPE_URL "session.IdentityBinding", R | P | D, R, R | D},
     /* Only whoever has the key that they are sealed with. */

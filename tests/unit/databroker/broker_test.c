@@ -57,11 +57,13 @@ static void test_rights(void **state)
     const struct right rows[] = {
         {WHO_AUTHENTICATE, SESSION, OK, OK, OK, OK},
         {WHO_AUTHENTICATE, SEALED, OK, OK, OK, OK},
+        {WHO_AUTHENTICATE, ACCOUNT, no, no, no, no},
         {WHO_AUTHENTICATE, REQUEST, OK, no, OK, no},
         {WHO_AUTHENTICATE, CONNECTION, OK, no, no, no},
         {WHO_AUTHENTICATE, HOST_KEY, OK, no, no, no},
         {WHO_AUTHORIZE, SESSION, OK, no, no, OK},
         {WHO_AUTHORIZE, BINDING, OK, no, no, OK},
+        {WHO_AUTHORIZE, ACCOUNT, OK, no, no, no},
         {WHO_AUTHORIZE, SEALED, no, no, no, no},
         {WHO_AUTHORIZE, REQUEST, OK, no, OK, OK},
         {WHO_AUTHORIZE, HOST_KEY, OK, no, OK, no},
@@ -70,11 +72,13 @@ static void test_rights(void **state)
         {WHO_AUTHORIZE, INSTANCE, OK, OK, OK, OK},
         {WHO_ADMIN, SESSION, OK, no, no, OK},
         {WHO_ADMIN, BINDING, OK, no, no, OK},
+        {WHO_ADMIN, ACCOUNT, OK, OK, OK, OK},
         {WHO_ADMIN, SEALED, no, no, no, no},
         {WHO_ADMIN, CUT, OK, OK, OK, no},
         {WHO_ADMIN, HOST_KEY, OK, OK, OK, no},
         {WHO_ADMIN, CONNECTION, OK, no, no, no},
         {WHO_PROXY, SESSION, no, no, no, no},
+        {WHO_PROXY, ACCOUNT, no, no, no, no},
         {WHO_PROXY, CONNECTION, no, no, no, no},
     };
     for (size_t i = 0; i < ARRAY_LEN(rows); i++) {

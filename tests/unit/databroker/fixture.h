@@ -15,6 +15,7 @@
 
 #define SESSION (&session__session__descriptor)
 #define BINDING (&session__session_binding__descriptor)
+#define ACCOUNT (&user__service_account__descriptor)
 #define REQUEST (&session__session_binding_request__descriptor)
 #define CONNECTION (&postern__connection__descriptor)
 #define CUT (&postern__cut_request__descriptor)
