@@ -17,6 +17,16 @@ static const struct criterion_type *const criteria[] = {
     &criterion_ssh_username,
     &criterion_ssh_username_matches_email,
     &criterion_ssh_username_matches_claim,
+    &criterion_http_method,
+    &criterion_http_path,
+    &criterion_cors_preflight,
+    &criterion_client_certificate,
+    &criterion_invalid_client_certificate,
+    &criterion_identity,
+    &criterion_device,
+    &criterion_date,
+    &criterion_day_of_week,
+    &criterion_time_of_day,
 };
 
 const struct criterion_type *criterion_type_find(struct view name)
@@ -34,6 +44,8 @@ void criterion_fini(struct criterion *c)
     matcher_fini(&c->matcher);
     keyset_fini(&c->keys);
     mem_free(c->nets);
+    client_rule_free(c->client);
+    mem_free(c->clock);
     *c = (struct criterion){0};
 }
 

@@ -12,10 +12,16 @@ enum criterion_about {
     CRITERION_ABOUT_NOTHING = 0, /* constant */
     CRITERION_ABOUT_PERSON = 1,  /* needs a session: false (user-unauthenticated) without */
     CRITERION_ABOUT_KEY = 2,     /* the key or certificate, the login and address it is for */
-    CRITERION_ABOUT_REQUEST = 4, /* address, login */
+    CRITERION_ABOUT_REQUEST = 4, /* address, time, method, path, client certificate */
+    CRITERION_ABOUT_LOGIN = 8,   /* the login name at an SSH target */
 };
 
+/* Where it can be true; elsewhere it is false, whatever its data. */
+enum criterion_only { CRITERION_EVERYWHERE, CRITERION_SSH, CRITERION_HTTP };
+
 struct criterion_type;
+struct client_rule;
+struct clock_rule;
 
 /* Compiled. A zeroed one with its type set matches as the type does without data. */
 struct criterion {
@@ -25,11 +31,14 @@ struct criterion {
     struct keyset keys;
     struct ip_net *nets;
     size_t net_count;
+    struct client_rule *client;
+    struct clock_rule *clock;
 };
 
 struct criterion_type {
     const char *name;
     unsigned about;
+    enum criterion_only only;
     bool takes_path; /* NAME/PATH */
     enum reason ok;
     enum reason not_ok;
@@ -37,6 +46,10 @@ struct criterion_type {
     void (*parse)(struct criterion *c, const struct policy_source *s, const struct node *data);
     /* PERSON: called with a session only. */
     bool (*match)(const struct criterion *c, const struct facts *f);
+    /* NULL: `ok`. Why it matched, where there are several reasons. */
+    enum reason (*why)(const struct facts *f);
+    /* NULL: never. The next second after `now_s` in which `match` may say something else. */
+    uint64_t (*next_edge)(const struct criterion *c, uint64_t now_s);
 };
 
 extern const struct criterion_type criterion_accept;
@@ -53,11 +66,22 @@ extern const struct criterion_type criterion_ssh_ca;
 extern const struct criterion_type criterion_ssh_username;
 extern const struct criterion_type criterion_ssh_username_matches_email;
 extern const struct criterion_type criterion_ssh_username_matches_claim;
+extern const struct criterion_type criterion_http_method;
+extern const struct criterion_type criterion_http_path;
+extern const struct criterion_type criterion_cors_preflight;
+extern const struct criterion_type criterion_client_certificate;
+extern const struct criterion_type criterion_invalid_client_certificate;
+extern const struct criterion_type criterion_identity;
+extern const struct criterion_type criterion_device;
+extern const struct criterion_type criterion_date;
+extern const struct criterion_type criterion_day_of_week;
+extern const struct criterion_type criterion_time_of_day;
 
 /* By name (without a path); NULL when unknown. */
 const struct criterion_type *criterion_type_find(struct view name);
 
 void criterion_fini(struct criterion *c);
+void client_rule_free(struct client_rule *r);
 
 /* Parsers that several criteria share. */
 void criterion_parse_string(struct criterion *c, const struct policy_source *s,

@@ -41,6 +41,7 @@ static bool match(const struct criterion *c, const struct facts *f)
 const struct criterion_type criterion_ssh_ca = {
     .name = "ssh_ca",
     .about = CRITERION_ABOUT_KEY,
+    .only = CRITERION_SSH,
     .ok = REASON_SSH_PUBLICKEY_OK,
     .not_ok = REASON_SSH_PUBLICKEY_UNAUTHORIZED,
     .parse = parse,

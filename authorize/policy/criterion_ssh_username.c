@@ -8,7 +8,8 @@ static bool match(const struct criterion *c, const struct facts *f)
 
 const struct criterion_type criterion_ssh_username = {
     .name = "ssh_username",
-    .about = CRITERION_ABOUT_REQUEST,
+    .about = CRITERION_ABOUT_LOGIN,
+    .only = CRITERION_SSH,
     .ok = REASON_SSH_USERNAME_OK,
     .not_ok = REASON_SSH_USERNAME_UNAUTHORIZED,
     .parse = criterion_parse_string,

@@ -10,7 +10,8 @@ static bool match(const struct criterion *c, const struct facts *f)
 
 const struct criterion_type criterion_ssh_username_matches_email = {
     .name = "ssh_username_matches_email",
-    .about = CRITERION_ABOUT_PERSON,
+    .about = CRITERION_ABOUT_PERSON | CRITERION_ABOUT_LOGIN,
+    .only = CRITERION_SSH,
     .ok = REASON_SSH_USERNAME_OK,
     .not_ok = REASON_SSH_USERNAME_UNAUTHORIZED,
     .match = match,

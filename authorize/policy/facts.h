@@ -39,9 +39,26 @@ struct facts_certificate {
     size_t critical_count;
 };
 
+struct facts_names {
+    const char *const *items;
+    size_t count;
+};
+
+/* What a client showed in TLS, as downstream_mtls judged it (common/crypto/x509_client.h). */
+struct facts_client {
+    bool presented;
+    bool valid;
+    struct view fingerprint; /* SHA-256 of the certificate, 32 bytes */
+    struct view spki_hash;   /* SHA-256 of its key, 32 bytes */
+    struct facts_names emails;
+    struct facts_names dns;
+    struct facts_names uris;
+};
+
 struct facts {
-    /* Who: nothing of this counts without a session. */
+    /* Who: nothing of this counts without a session. A service account is one too. */
     bool has_session;
+    bool is_service_account;
     struct view user_id;
     struct view email; /* the directory's, else the user's */
     struct claims user_claims;
@@ -56,6 +73,12 @@ struct facts {
     struct view key;                             /* wire blob as offered */
     const struct facts_certificate *certificate; /* NULL: a plain key */
     uint64_t now_s;
+
+    /* A request on the HTTPS listener: login, key and certificate above are those of SSH. */
+    bool is_http;
+    struct view method;
+    struct view path;                  /* "" for CONNECT */
+    const struct facts_client *client; /* NULL: nothing was presented */
 };
 
 /* The values of a claim by its path; '.' and '/' are the same. NULL when there is none. */

@@ -12,6 +12,7 @@
 #include "common/config/tree.h"
 
 struct matcher_test;
+struct zones;
 
 /* Zeroed = no test, which everything passes. */
 struct matcher {
@@ -22,7 +23,8 @@ struct matcher {
 /* Where a piece of policy comes from, for errors. */
 struct policy_source {
     struct diag *diag;
-    const char *key; /* what errors name */
+    const char *key;     /* what errors name */
+    struct zones *zones; /* NULL: UTC alone */
 };
 
 [[gnu::format(printf, 3, 4)]] void policy_error(const struct policy_source *s, const struct node *n,

@@ -112,7 +112,7 @@ static void parse_string(struct policy *p, const struct policy_source *s, const 
     struct tree *tree = NULL;
     if (tree_parse(node_view(n), file, s->diag, &tree) != OK)
         return;
-    struct policy_source inner = {s->diag, s->key};
+    struct policy_source inner = {s->diag, s->key, s->zones};
     if (tree->root->type == NODE_SCALAR)
         policy_error(s, n, "expected a rule or a list of rules, not a value");
     else if (tree->root->type != NODE_NULL)
@@ -122,7 +122,7 @@ static void parse_string(struct policy *p, const struct policy_source *s, const 
 
 void policy_add(struct policy *p, const struct node *ppl, const char *key, struct diag *d)
 {
-    struct policy_source s = {d, key};
+    struct policy_source s = {d, key, p->zones};
     switch (ppl->type) {
     case NODE_NULL:
         break;

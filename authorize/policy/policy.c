@@ -35,6 +35,11 @@ void policy_free(struct policy *p)
     mem_free(p);
 }
 
+void policy_use_zones(struct policy *p, struct zones *zones)
+{
+    p->zones = zones;
+}
+
 struct block *blocks_add(struct blocks *b, enum block_op op)
 {
     b->items = mem_realloc(b->items, (b->count + 1) * sizeof *b->items);
@@ -51,6 +56,11 @@ struct criterion *block_add(struct block *b, const struct criterion_type *type)
     return c;
 }
 
+static bool is_at_home(const struct criterion_type *type, const struct facts *f)
+{
+    return type->only == CRITERION_EVERYWHERE || f->is_http == (type->only == CRITERION_HTTP);
+}
+
 /* `known` says which kinds of facts count; a criterion about others is undecided. */
 static struct result evaluate_criterion(const struct criterion *c, const struct facts *f,
                                         unsigned known)
@@ -60,9 +70,9 @@ static struct result evaluate_criterion(const struct criterion *c, const struct 
         return (struct result){.truth = TRUTH_UNKNOWN};
     if ((type->about & CRITERION_ABOUT_PERSON) && !f->has_session)
         return (struct result){TRUTH_FALSE, reasons_of(REASON_USER_UNAUTHENTICATED)};
-    bool match = type->match(c, f);
-    return (struct result){match ? TRUTH_TRUE : TRUTH_FALSE,
-                           reasons_of(match ? type->ok : type->not_ok)};
+    if (!is_at_home(type, f) || !type->match(c, f))
+        return (struct result){TRUTH_FALSE, reasons_of(type->not_ok)};
+    return (struct result){TRUTH_TRUE, reasons_of(type->why ? type->why(f) : type->ok)};
 }
 
 /*
@@ -121,15 +131,49 @@ static struct result evaluate_blocks(const struct blocks *b, const struct facts 
 
 struct verdict policy_evaluate(const struct policy *p, const struct facts *f)
 {
-    const unsigned known = CRITERION_ABOUT_PERSON | CRITERION_ABOUT_KEY | CRITERION_ABOUT_REQUEST;
+    const unsigned known = CRITERION_ABOUT_PERSON | CRITERION_ABOUT_KEY | CRITERION_ABOUT_REQUEST |
+                           CRITERION_ABOUT_LOGIN;
     struct result allow = evaluate_blocks(&p->allow, f, known);
     struct result deny = evaluate_blocks(&p->deny, f, known);
     return (struct verdict){.allow = {allow.truth == TRUTH_TRUE, allow.why},
                             .deny = {deny.truth == TRUTH_TRUE, deny.why}};
 }
 
+static uint64_t blocks_next_edge(const struct blocks *b, uint64_t now_s)
+{
+    uint64_t edge = UINT64_MAX;
+    for (size_t i = 0; i < b->count; i++) {
+        for (size_t k = 0; k < b->items[i].count; k++) {
+            const struct criterion *c = &b->items[i].criteria[k];
+            uint64_t at = c->type->next_edge ? c->type->next_edge(c, now_s) : UINT64_MAX;
+            edge = at < edge ? at : edge;
+        }
+    }
+    return edge;
+}
+
+uint64_t policy_next_edge(const struct policy *p, uint64_t now_s)
+{
+    uint64_t allow = blocks_next_edge(&p->allow, now_s);
+    uint64_t deny = blocks_next_edge(&p->deny, now_s);
+    return allow < deny ? allow : deny;
+}
+
+void policy_deny_invalid_client_certificate(struct policy *p)
+{
+    block_add(blocks_add(&p->deny, BLOCK_OR), &criterion_invalid_client_certificate);
+}
+
+static bool is_about_client_certificate(struct reasons why)
+{
+    return reasons_has(why, REASON_CLIENT_CERTIFICATE_REQUIRED) ||
+           reasons_has(why, REASON_INVALID_CLIENT_CERTIFICATE);
+}
+
 enum policy_outcome verdict_outcome(const struct verdict *v)
 {
+    if (v->deny.hit && is_about_client_certificate(v->deny.why))
+        return POLICY_CLIENT_CERTIFICATE;
     if (reasons_has(reasons_union(v->allow.why, v->deny.why), REASON_USER_UNAUTHENTICATED))
         return POLICY_LOGIN;
     if (v->deny.hit)
@@ -147,4 +191,9 @@ bool policy_rules_out_key(const struct policy *p, const struct facts *f)
 {
     return is_impossible(p, f, CRITERION_ABOUT_KEY) &&
            !is_impossible(p, f, CRITERION_ABOUT_NOTHING);
+}
+
+bool policy_may_allow_login(const struct policy *p, const struct facts *f)
+{
+    return !is_impossible(p, f, CRITERION_ABOUT_PERSON | CRITERION_ABOUT_REQUEST);
 }

@@ -20,10 +20,14 @@
 #include "common/config/tree.h"
 
 struct policy;
+struct zones;
 
 /* Allows nobody until something is added. */
 struct policy *policy_new(void);
 void policy_free(struct policy *p);
+
+/* Where time zones of what is added later come from; outlives the policy. Without it UTC alone. */
+void policy_use_zones(struct policy *p, struct zones *zones);
 
 /*
  * Adds the rules written at `ppl`. All errors of it go to `d`, located in the file; `key` is what
@@ -36,6 +40,9 @@ void policy_add(struct policy *p, const struct node *ppl, const char *key, struc
  * allow/or rule. Contradictions between the shorthand keys are errors.
  */
 void policy_add_route(struct policy *p, const struct route *route, struct diag *d);
+
+/* What downstream_mtls demands of every request unless it leaves that to the policies. */
+void policy_deny_invalid_client_certificate(struct policy *p);
 
 /* One side of a decision: allow or deny. `why` has the reasons for how it came out. */
 struct verdict_side {
@@ -50,14 +57,21 @@ struct verdict {
 
 struct verdict policy_evaluate(const struct policy *p, const struct facts *f);
 
+/*
+ * When the verdict may change though no fact does: seconds since 1970, later than `now_s`;
+ * UINT64_MAX: never.
+ */
+uint64_t policy_next_edge(const struct policy *p, uint64_t now_s);
+
 enum policy_outcome {
-    POLICY_LOGIN, /* a side depends on who it is, and nobody is signed in */
-    POLICY_DENY,  /* a deny rule */
+    POLICY_CLIENT_CERTIFICATE, /* a deny rule, for want of a good client certificate */
+    POLICY_LOGIN,              /* a side depends on who it is, and nobody is signed in */
+    POLICY_DENY,               /* a deny rule */
     POLICY_ALLOW,
     POLICY_NO_MATCH, /* no rule allows it */
 };
 
-/* Decision order: login before deny before allow. */
+/* Decision order: client certificate before login before deny before allow. */
 enum policy_outcome verdict_outcome(const struct verdict *v);
 
 /*
@@ -66,5 +80,8 @@ enum policy_outcome verdict_outcome(const struct verdict *v);
  * one. False where the policy would not allow anybody with any key.
  */
 bool policy_rules_out_key(const struct policy *p, const struct facts *f);
+
+/* Could this person be let in by SSH from this address, with some login name and some key? */
+bool policy_may_allow_login(const struct policy *p, const struct facts *f);
 
 #endif

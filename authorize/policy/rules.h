@@ -23,6 +23,7 @@ struct blocks {
 struct policy {
     struct blocks allow;
     struct blocks deny;
+    struct zones *zones;
 };
 
 /* Valid until the next blocks_add. */

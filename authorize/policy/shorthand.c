@@ -55,7 +55,7 @@ static void check_contradictions(const struct route *route, struct diag *d)
 
 void policy_add_route(struct policy *p, const struct route *route, struct diag *d)
 {
-    struct policy_source s = {d, "allowed_idp_claims"};
+    struct policy_source s = {d, "allowed_idp_claims", p->zones};
     struct block *b = blocks_add(&p->allow, BLOCK_OR);
     check_contradictions(route, d);
     if (route->allow_public_unauthenticated_access)

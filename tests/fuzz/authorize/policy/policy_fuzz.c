@@ -10,6 +10,27 @@ static const char *const values[] = {"ops", "ann"};
 static const struct claim claims[] = {{"groups", values, 2}, {"a.b", values, 1}};
 static const struct view principals[] = {{(const uint8_t *)"ann", 3}};
 
+/* The same person at the HTTPS listener, with and without a certificate. */
+static void evaluate_request(struct policy *p, struct facts f)
+{
+    const struct facts_client client = {.presented = true,
+                                        .valid = true,
+                                        .fingerprint = VIEW("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+                                        .spki_hash = VIEW("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"),
+                                        .emails = {values, 2},
+                                        .dns = {values, 1}};
+    f.is_http = true;
+    f.method = VIEW("CONNECT");
+    struct verdict v = policy_evaluate(p, &f);
+    CHECK(verdict_outcome(&v) != POLICY_LOGIN);
+    policy_deny_invalid_client_certificate(p);
+    v = policy_evaluate(p, &f);
+    CHECK(verdict_outcome(&v) == POLICY_CLIENT_CERTIFICATE);
+    f.client = &client;
+    v = policy_evaluate(p, &f);
+    CHECK(verdict_outcome(&v) != POLICY_LOGIN);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     struct diag d = {0};
@@ -42,6 +63,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CHECK(verdict_outcome(&v) != POLICY_LOGIN);
         if (policy_rules_out_key(p, &f))
             CHECK(!v.allow.hit || v.deny.hit);
+        CHECK(policy_next_edge(p, f.now_s) > f.now_s);
+        evaluate_request(p, f);
         policy_free(p);
     }
     diag_fini(&d);
