@@ -1,5 +1,6 @@
 #include "authorize/snapshot/snapshot.h"
 
+#include "authorize/snapshot/tunnel.h"
 #include "common/base/check.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
@@ -27,21 +28,40 @@ static void free_keys(struct snapshot_keys *keys)
     mem_free(keys->items);
 }
 
+static void add_ssh(struct snapshot *s, struct snapshot_route *r, struct diag *d)
+{
+    const struct route *route = r->route;
+    parse_keys(&r->host_keys, &route->ssh_upstream_host_keys, "ssh_upstream_host_keys", d);
+    parse_keys(&r->host_cas, &route->ssh_upstream_host_ca, "ssh_upstream_host_ca", d);
+    map_put(&s->by_name, view_str(route->name), r);
+}
+
+static bool is_certificate_demanded(const struct config *c)
+{
+    return c->downstream_mtls.given &&
+           c->downstream_mtls.enforcement == MTLS_POLICY_WITH_DEFAULT_DENY;
+}
+
 static void add_routes(struct snapshot *s, struct diag *d)
 {
     const struct routes *routes = &s->config->routes;
     s->routes = mem_zalloc_array(routes->count, sizeof *s->routes);
     for (size_t i = 0; i < routes->count; i++) {
         const struct route *route = &routes->items[i];
-        if (route->kind != ROUTE_SSH)
+        if (route->kind == ROUTE_UNSERVED)
             continue;
         struct snapshot_route *r = &s->routes[s->route_count++];
         r->route = route;
         r->policy = policy_new();
+        policy_use_zones(r->policy, &s->zones);
         policy_add_route(r->policy, route, d);
-        parse_keys(&r->host_keys, &route->ssh_upstream_host_keys, "ssh_upstream_host_keys", d);
-        parse_keys(&r->host_cas, &route->ssh_upstream_host_ca, "ssh_upstream_host_ca", d);
-        map_put(&s->by_name, view_str(route->name), r);
+        if (route->kind != ROUTE_SSH && is_certificate_demanded(s->config))
+            policy_deny_invalid_client_certificate(r->policy);
+        map_put(&s->by_id, view_str(route->id), r);
+        if (route->kind == ROUTE_SSH)
+            add_ssh(s, r, d);
+        else
+            snapshot_add_tunnel(s, r, d);
     }
 }
 
@@ -99,12 +119,13 @@ static void add_prompt(struct snapshot *s)
     s->prompt = s->prompt_text ? s->prompt_text : "Please sign in to continue";
 }
 
-struct snapshot *snapshot_new(const struct config *config, struct diag *d)
+struct snapshot *snapshot_new(const struct config *config, zones_read_fn read_zone, struct diag *d)
 {
     struct snapshot *s = mem_zalloc(sizeof *s);
     size_t errors = d->errors;
     s->refs = 1;
     s->config = config_ref(config);
+    s->zones.read = read_zone;
     add_routes(s, d);
     add_ca(s, d);
     add_prompt(s);
@@ -134,8 +155,12 @@ void snapshot_unref(struct snapshot *s)
     }
     mem_free(s->routes);
     map_fini(&s->by_name);
+    map_fini(&s->by_destination);
+    map_fini(&s->by_id);
+    mem_free(s->patterns);
     private_key_fini(&s->ca);
     known_hosts_fini(&s->known_hosts);
+    zones_fini(&s->zones);
     mem_free(s->prompt_text);
     config_unref(s->config);
     mem_free(s);
@@ -153,6 +178,11 @@ const struct snapshot_route *snapshot_route(const struct snapshot *s, struct vie
     AUTO_FREE char *name = mem_strndup(typed.ptr, typed.len);
     text_lower_str(name);
     return map_get(&s->by_name, view_of(name, typed.len));
+}
+
+const struct snapshot_route *snapshot_by_id(const struct snapshot *s, struct view id)
+{
+    return map_get(&s->by_id, id);
 }
 
 bool snapshot_keys_has(const struct snapshot_keys *keys, const struct public_key *key)
