@@ -49,13 +49,24 @@ static void put_side(struct fields *f, const char *name, const char *const why[2
     put(f, true, LOG_STRS(why[v->hit], store->texts, store->count));
 }
 
-static void count_decision(const struct decision *d)
+static void count_decision(const struct connection *c, const struct decision *d)
 {
     static const char *const names[] = {[DECISION_ALLOW] = "allow",
                                         [DECISION_DENY] = "deny",
                                         [DECISION_LOGIN] = "login",
                                         [DECISION_TRY_NEXT_KEY] = "next_key"};
-    metrics_add(METRIC_AUTHORIZE_DECISIONS, 1, names[d->kind], "ssh");
+    metrics_add(METRIC_AUTHORIZE_DECISIONS, 1, names[d->kind], protocol_name(c->protocol));
+}
+
+/* What HTTP says; never the token. */
+static void put_request(struct fields *f, const struct connection *c)
+{
+    put_text(f, "request-id", c->tunnel->request_id);
+    put_text(f, "protocol", protocol_name(c->protocol));
+    put_text(f, "method", c->tunnel->method);
+    put_text(f, "host", c->tunnel->authority);
+    put(f, false, LOG_STR("path", c->tunnel->path));
+    put_text(f, "user-agent", c->tunnel->user_agent);
 }
 
 void audit_check(struct authorize *a, const struct connection *c, const struct decision *d,
@@ -68,10 +79,10 @@ void audit_check(struct authorize *a, const struct connection *c, const struct d
     struct side allow;
     struct side deny;
     struct verdict v = d->verdict;
-    count_decision(d);
+    count_decision(c, d);
     if (d->why == WHY_ROUTE_UNKNOWN)
         v.deny = (struct verdict_side){true, reasons_of(REASON_ROUTE_NOT_FOUND)};
-    if (d->shell)
+    if (d->shell || c->protocol == PROTOCOL_HTTP)
         v.allow = (struct verdict_side){
             d->kind == DECISION_ALLOW,
             reasons_of(d->kind == DECISION_ALLOW ? REASON_USER_OK : REASON_USER_UNAUTHENTICATED)};
@@ -80,8 +91,11 @@ void audit_check(struct authorize *a, const struct connection *c, const struct d
         v.allow = (struct verdict_side){false, reasons_of(REASON_USER_UNAUTHENTICATED)};
     put_text(&f, "event", event);
     put_text(&f, "connection-id", connection_id(c));
+    if (c->tunnel)
+        put_request(&f, c);
     put_text(&f, "session-id", d->session ? d->session->id : NULL);
-    put_text(&f, "user", d->user ? d->user->id : NULL);
+    put_text(&f, "service-account-id", d->account ? d->account->id : NULL);
+    put_text(&f, "user", d->user_id);
     put_text(&f, "email", d->email);
     put_text(&f, "route", route);
     put_text(&f, "route-id", d->route ? d->route->route->id : NULL);
@@ -100,7 +114,8 @@ void audit_check(struct authorize *a, const struct connection *c, const struct d
 void audit_cut(const struct connection *c)
 {
     log_info("connection cut", LOG_STR("connection-id", connection_id(c)),
-             LOG_STR("session-id", c->session_id), LOG_STR("user", c->user_id),
+             LOG_STR("protocol", protocol_name(c->protocol)), LOG_STR("session-id", c->session_id),
+             LOG_STR("service-account-id", c->account_id), LOG_STR("user", c->user_id),
              LOG_STR("email", c->email), LOG_STR("route", c->route_name),
              LOG_STR("login", c->login), LOG_STR("publickey-fingerprint", c->key.fingerprint),
              LOG_STR("ip", c->source), LOG_STR("reason", c->cut_reason));

@@ -15,6 +15,7 @@
 #include "common/base/mem.h"
 #include "common/daemon/log.h"
 #include "common/daemon/metrics_rpc.h"
+#include "common/daemon/zone_file.h"
 #include "common/rpc/instance.h"
 
 static const char sync_check[] = "databroker.sync.initial";
@@ -85,7 +86,7 @@ static void on_tick(void *ctx)
 void authorize_validate(void *ctx, const struct config *config, struct diag *diag)
 {
     (void)ctx;
-    snapshot_unref(snapshot_new(config, diag));
+    snapshot_unref(snapshot_new(config, zone_file_read, diag));
 }
 
 static bool is_same_blob(const struct config_blob *a, const struct config_blob *b)
@@ -120,7 +121,7 @@ enum err authorize_reload(void *ctx, const struct config *config, struct diag *d
 {
     struct authorize *a = ctx;
     const struct config *old = a->snapshot->config;
-    struct snapshot *made = snapshot_new(config, diag);
+    struct snapshot *made = snapshot_new(config, zone_file_read, diag);
     if (!made)
         return ERR_CONFIG;
     warn_restart(diag, strcmp(old->internal_listen, config->internal_listen) != 0,
@@ -233,7 +234,7 @@ enum err authorize_start(void *ctx, struct daemon *daemon, struct diag *diag)
     a->rng = daemon_rng(daemon);
     a->instance = daemon_instance_id(daemon);
     health_require(h, sync_check);
-    a->snapshot = snapshot_new(daemon_config(daemon), diag);
+    a->snapshot = snapshot_new(daemon_config(daemon), zone_file_read, diag);
     if (!a->snapshot)
         return ERR_CONFIG;
     timer_init(&a->tick, a->loop, on_tick, a);

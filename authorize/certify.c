@@ -278,7 +278,8 @@ static void begin(struct certification *c)
 {
     struct authorize *a = c->authorize;
     const struct connection *found = connection_for(c);
-    if (!found) {
+    /* A tunnel has no login that a certificate could name. */
+    if (!found || found->protocol != PROTOCOL_SSH) {
         refuse(c, "not allowed", message_text(MESSAGE_CERTIFY_NOT_ALLOWED));
         return;
     }

@@ -1,22 +1,41 @@
 #include "authorize/connection.h"
 
+#include "authorize/answer.h"
 #include "authorize/audit.h"
 #include "authorize/certify.h"
 #include "authorize/cut.h"
-#include "authorize/host_key.h"
 #include "authorize/presence.h"
 #include "authorize/proof.h"
 #include "authorize/reconsider.h"
 #include "authorize/signin.h"
 #include "common/base/mem.h"
 #include "common/base/messages.h"
-#include "common/crypto/match_code.h"
 #include "common/daemon/log.h"
 #include "common/daemon/metrics.h"
 
 struct ask connection_ask(const struct connection *c)
 {
-    return (struct ask){.login = c->login, .route = c->route, .source = c->source, .key = &c->key};
+    return (struct ask){.protocol = c->protocol,
+                        .source = c->source,
+                        .route = c->route,
+                        .login = c->login,
+                        .key = &c->key,
+                        .tunnel = c->tunnel};
+}
+
+const struct snapshot_route *connection_route(const struct authorize *a, const struct connection *c)
+{
+    switch (c->protocol) {
+    case PROTOCOL_SSH:
+        return snapshot_route(a->snapshot, view_str(c->route));
+    case PROTOCOL_TCP:
+        return snapshot_tunnel(a->snapshot, ROUTE_TCP, view_str(c->route));
+    case PROTOCOL_UDP:
+        return snapshot_tunnel(a->snapshot, ROUTE_UDP, view_str(c->route));
+    case PROTOCOL_HTTP:
+        break;
+    }
+    return NULL;
 }
 
 struct connection *connection_find(struct authorize *a, const struct worker *w, const char *id)
@@ -28,11 +47,13 @@ struct connection *connection_find(struct authorize *a, const struct worker *w, 
 static void free_connection(struct connection *c)
 {
     offered_key_fini(&c->key);
+    tunnel_ask_free(c->tunnel);
     mem_free(c->login);
     mem_free(c->route);
     mem_free(c->source);
     mem_free(c->client_version);
     mem_free(c->session_id);
+    mem_free(c->account_id);
     mem_free(c->user_id);
     mem_free(c->email);
     mem_free(c->route_name);
@@ -54,128 +75,22 @@ void connection_remove(struct authorize *a, struct connection *c, bool ended)
     free_connection(c);
 }
 
-/* --- answers --- */
-
-static struct stream_decision answer_of(const struct authorize *a, const struct connection *c)
-{
-    return (struct stream_decision){
-        .connection_id = connection_id(c),
-        .attempt = c->attempt,
-        .state = authorize_version(a),
-        .binding_key = c->key.binding,
-        .expires_ms = STATE_NEVER,
-    };
-}
-
-/* A refusal before there is a connection. */
-static void deny_check(struct authorize *a, struct worker *w, const struct stream_check *m,
-                       enum message sentence)
-{
-    struct stream_decision out = {
-        .connection_id = m->connection_id,
-        .attempt = m->attempt,
-        .verdict = STREAM_DENY,
-        .sentence = message_text(sentence),
-        .state = authorize_version(a),
-        .expires_ms = STATE_NEVER,
-    };
-    worker_sent(w, convert_send_decision(w->call, &out));
-    log_info("authorize check", LOG_STR("event", "check"),
-             LOG_STR("connection-id", m->connection_id), LOG_STR("route", m->route),
-             LOG_STR("login", m->login), LOG_STR("ip", m->source), LOG_STR("decision", "deny"),
-             LOG_BOOL("allow", false), LOG_BOOL("deny", true),
-             LOG_STR("reason", message_name(sentence)));
-}
+/* --- ends without a connection --- */
 
 void connection_refuse(struct authorize *a, struct connection *c, enum message sentence)
 {
-    struct stream_decision out = answer_of(a, c);
-    out.verdict = STREAM_DENY;
-    out.sentence = message_text(sentence);
-    log_warn("sign-in refused", LOG_STR("connection-id", connection_id(c)),
-             LOG_STR("route", c->route), LOG_STR("login", c->login),
-             LOG_STR("publickey-fingerprint", c->key.fingerprint), LOG_STR("ip", c->source),
-             LOG_STR("reason", message_name(sentence)));
-    worker_sent(c->worker, convert_send_decision(c->worker->call, &out));
+    log_warn(c->tunnel ? "check refused" : "sign-in refused",
+             LOG_STR("connection-id", connection_id(c)), LOG_STR("route", c->route),
+             LOG_STR("login", c->login), LOG_STR("publickey-fingerprint", c->key.fingerprint),
+             LOG_STR("ip", c->source), LOG_STR("reason", message_name(sentence)));
+    answer_unavailable(a, c, sentence);
     connection_remove(a, c, true);
-}
-
-static void send_refusal(struct authorize *a, struct connection *c, const struct decision *d)
-{
-    struct stream_decision out = answer_of(a, c);
-    struct ask ask = connection_ask(c);
-    AUTO_FREE char *sentence = decision_sentence(d, &ask);
-    const char *reasons[REASON_COUNT];
-    out.verdict = d->kind == DECISION_TRY_NEXT_KEY ? STREAM_TRY_NEXT_KEY : STREAM_DENY;
-    out.sentence = sentence;
-    out.reasons = reasons;
-    out.reason_count =
-        reasons_texts(d->verdict.deny.hit ? d->verdict.deny.why : d->verdict.allow.why, reasons);
-    worker_sent(c->worker, convert_send_decision(c->worker->call, &out));
-}
-
-/* What every allow says of who. */
-static struct stream_decision allow_of(const struct authorize *a, const struct connection *c)
-{
-    struct stream_decision out = answer_of(a, c);
-    out.verdict = STREAM_ALLOW;
-    out.session_id = c->session_id;
-    out.user_id = c->user_id;
-    out.email = c->email;
-    out.route_id = c->route_id;
-    out.expires_ms = c->expires_ms;
-    return out;
-}
-
-static void send_allow_shell(struct authorize *a, struct connection *c)
-{
-    struct stream_decision out = allow_of(a, c);
-    out.shell = true;
-    worker_sent(c->worker, convert_send_decision(c->worker->call, &out));
-}
-
-static void send_allow(struct authorize *a, struct connection *c, const struct decision *d)
-{
-    const struct route *route = d->route->route;
-    const char *types[2 * KEY_TYPE_COUNT];
-    size_t count = host_key_certificate_types(a->snapshot, d->route, types);
-    AUTO_FREE char *record = host_key_record_id(route);
-    count +=
-        host_key_types(a->snapshot, d->route, state_host_keys(&a->state, record), types + count);
-    struct stream_upstream upstream = {
-        .address = route->to.address,
-        .host_key_types = types,
-        .host_key_type_count = count,
-        .login = c->login,
-        .route = route->name,
-        .host_key_policy = host_key_policy_name(route->ssh_host_key_policy),
-    };
-    const char *reasons[REASON_COUNT];
-    struct stream_decision out = allow_of(a, c);
-    out.upstream = &upstream;
-    out.reasons = reasons;
-    out.reason_count = reasons_texts(d->verdict.allow.why, reasons);
-    worker_sent(c->worker, convert_send_decision(c->worker->call, &out));
 }
 
 void connection_show_login(struct authorize *a, struct connection *c)
 {
-    const struct code *code = c->code;
-    char match[MATCH_CODE_SIZE];
-    AUTO_FREE char *url = signin_url(a->snapshot->config, code->text);
-    match_code(view_str(code->text), match);
-    struct stream_login login = {
-        .prompt = a->snapshot->prompt,
-        .url = url,
-        .match_code = match,
-        .code = code->text,
-        .expires_ms = code->expires_ms,
-    };
-    struct stream_decision out = answer_of(a, c);
-    out.verdict = STREAM_LOGIN;
-    out.login = &login;
     c->phase = CONNECTION_WAITING;
-    worker_sent(c->worker, convert_send_decision(c->worker->call, &out));
+    answer_login(a, c);
 }
 
 void connection_end_wait(struct authorize *a, struct connection *c, enum stream_outcome outcome,
@@ -193,9 +108,12 @@ void connection_end_wait(struct authorize *a, struct connection *c, enum stream_
 /* --- allowed --- */
 
 /* The next moment at which the decision may change by itself. */
-static uint64_t next_edge(const struct connection *c, uint64_t now_ms)
+static uint64_t next_edge(const struct connection *c, const struct decision *d, uint64_t now_ms)
 {
     uint64_t edge = c->expires_ms;
+    uint64_t policy_s = d->route ? policy_next_edge(d->route->policy, now_ms / 1000) : UINT64_MAX;
+    if (policy_s < edge / 1000)
+        edge = policy_s * 1000;
     if (c->key.is_certificate) {
         uint64_t before_s = c->key.cert.valid_before;
         uint64_t before = before_s > UINT64_MAX / 1000 ? UINT64_MAX : before_s * 1000;
@@ -208,19 +126,29 @@ static uint64_t next_edge(const struct connection *c, uint64_t now_ms)
 /* What the decision says of who and where goes into the connection and the indexes. */
 static void take_over(struct authorize *a, struct connection *c, const struct decision *d)
 {
-    mem_set_str(&c->session_id, d->session->id);
-    mem_set_str(&c->user_id, d->user->id);
+    mem_set_str(&c->session_id, d->session ? d->session->id : "");
+    mem_set_str(&c->account_id, d->account ? d->account->id : "");
+    mem_set_str(&c->user_id, d->user_id);
     mem_set_str(&c->email, d->email);
     mem_set_str(&c->route_name, d->shell ? "" : d->route->route->name);
     mem_set_str(&c->route_id, d->shell ? "" : d->route->route->id);
     c->expires_ms = d->expires_ms;
     live_index(&a->live, &c->node, LIVE_BY_SESSION, view_str(c->session_id));
+    live_index(&a->live, &c->node, LIVE_BY_ACCOUNT, view_str(c->account_id));
     live_index(&a->live, &c->node, LIVE_BY_USER, view_str(c->user_id));
     live_index(&a->live, &c->node, LIVE_BY_ROUTE, view_str(c->route_name));
     live_index(&a->live, &c->node, LIVE_BY_BINDING, view_str(c->key.binding));
-    live_expire_at(&a->live, &c->node, next_edge(c, authorize_now()));
+    live_expire_at(&a->live, &c->node, next_edge(c, d, authorize_now()));
     c->phase = CONNECTION_LIVE;
     presence_update(a, c);
+}
+
+/* The answer is the end of it here. */
+static void finish(struct authorize *a, struct connection *c, const struct decision *d,
+                   void (*answer)(struct authorize *, struct connection *, const struct decision *))
+{
+    answer(a, c, d);
+    connection_remove(a, c, true);
 }
 
 /* Answers a check, or a sign-in that is over. */
@@ -228,50 +156,79 @@ static void answer(struct authorize *a, struct connection *c, const struct decis
 {
     switch (d->kind) {
     case DECISION_ALLOW:
+        if (c->protocol == PROTOCOL_HTTP) {
+            finish(a, c, d, answer_allow);
+            break;
+        }
         take_over(a, c, d);
-        if (d->shell)
-            send_allow_shell(a, c);
-        else
-            send_allow(a, c, d);
+        answer_allow(a, c, d);
         reconsider_arm(a);
         break;
     case DECISION_LOGIN:
-        signin_begin(a, c);
+        if (c->protocol == PROTOCOL_SSH)
+            signin_begin(a, c);
+        else
+            finish(a, c, d, answer_refusal);
         break;
     case DECISION_DENY:
     case DECISION_TRY_NEXT_KEY:
-        send_refusal(a, c, d);
-        connection_remove(a, c, true);
+        finish(a, c, d, answer_refusal);
         break;
     }
 }
 
 /* --- beginnings --- */
 
-/* NULL when the key cannot be read or there are too many; *out_why then. */
+/* Why there is no connection for a check. */
+struct refusal {
+    enum message sentence;
+    enum stream_cause cause;
+};
+
+static bool take_ssh(struct connection *c, const struct stream_check *m, struct refusal *out_why)
+{
+    *out_why = (struct refusal){MESSAGE_SSH_KEY_UNREADABLE, STREAM_CAUSE_POLICY};
+    if (offered_key_parse(&c->key, m->key) != OK)
+        return false;
+    c->route = mem_strdup(m->route);
+    c->login = mem_strdup(m->login);
+    c->client_version = mem_strdup(m->client_version);
+    return true;
+}
+
+static bool take_tunnel(struct connection *c, const struct stream_check *m, struct refusal *out_why)
+{
+    *out_why = (struct refusal){MESSAGE_TUNNEL_TOO_LONG, STREAM_CAUSE_POLICY};
+    if (m->is_oversized)
+        return false;
+    c->tunnel = tunnel_ask_new(&m->tunnel);
+    c->route = mem_strdup(m->tunnel.authority);
+    c->login = mem_strdup("");
+    c->client_version = mem_strdup(c->tunnel->user_agent);
+    return true;
+}
+
+/* NULL when what it says cannot be taken or there are too many; *out_why then. */
 static struct connection *connection_new(struct authorize *a, struct worker *w,
-                                         const struct stream_check *m, enum message *out_why)
+                                         const struct stream_check *m, struct refusal *out_why)
 {
     /* The same connection again: another key, or its worker came by another stream. */
     struct connection *old = connection_of(live_get(&a->live, view_str(m->connection_id)));
     if (old)
         connection_remove(a, old, false);
-    *out_why = MESSAGE_SIGN_IN_TOO_MANY;
+    *out_why = (struct refusal){MESSAGE_SIGN_IN_TOO_MANY, STREAM_CAUSE_UNAVAILABLE};
     if (live_count(&a->live) >= AUTHORIZE_CONNECTIONS_MAX)
         return NULL;
-    struct offered_key key;
-    *out_why = MESSAGE_SSH_KEY_UNREADABLE;
-    if (offered_key_parse(&key, m->key) != OK)
-        return NULL;
     struct connection *c = mem_zalloc(sizeof *c);
-    c->key = key;
+    if (m->protocol == PROTOCOL_SSH ? !take_ssh(c, m, out_why) : !take_tunnel(c, m, out_why)) {
+        free_connection(c);
+        return NULL;
+    }
     c->worker = w;
+    c->protocol = m->protocol;
     c->attempt = m->attempt;
     c->since_ms = authorize_now();
-    c->login = mem_strdup(m->login);
-    c->route = mem_strdup(m->route);
     c->source = mem_strdup(m->source);
-    c->client_version = mem_strdup(m->client_version);
     c->expires_ms = STATE_NEVER;
     live_add(&a->live, &c->node, view_str(m->connection_id));
     live_index(&a->live, &c->node, LIVE_BY_STREAM, worker_key(w));
@@ -286,10 +243,10 @@ static void decide_for(struct authorize *a, const struct connection *c, struct d
 
 void connection_check(struct authorize *a, struct worker *w, const struct stream_check *m)
 {
-    enum message why;
+    struct refusal why;
     struct connection *c = connection_new(a, w, m, &why);
     if (!c) {
-        deny_check(a, w, m, why);
+        answer_check(a, w, m, why.sentence, why.cause);
         return;
     }
     proof_wait(a, c);
@@ -309,20 +266,42 @@ void connection_decide(struct authorize *a, struct connection *c)
     answer(a, c, &d);
 }
 
+static bool has_other_user(const struct connection *c, const struct decision *d)
+{
+    return d->user_id && c->user_id && *c->user_id && strcmp(c->user_id, d->user_id) != 0;
+}
+
+static bool has_lost_session(const struct authorize *a, const struct connection *c)
+{
+    return c->session_id && *c->session_id && !state_session(&a->state, c->session_id);
+}
+
+/* Of one that came by Register its worker says no more than that there is a user and no session. */
+static bool is_account(const struct connection *c)
+{
+    if (c->account_id && *c->account_id)
+        return true;
+    return c->tunnel && c->user_id && *c->user_id && !(c->session_id && *c->session_id);
+}
+
 /* Why a live connection that was allowed as `c` says is not allowed any more; NULL: it is. */
 static char *cut_sentence(const struct authorize *a, const struct connection *c,
                           const struct decision *d)
 {
     const char *route = c->route_name ? c->route_name : c->route;
-    if (d->user && c->user_id && *c->user_id && strcmp(c->user_id, d->user->id) != 0)
+    if (has_other_user(c, d))
         return message_format(MESSAGE_CUT_OTHER_USER, NULL);
     if (d->kind == DECISION_ALLOW) {
         if (c->route_id && !d->shell && strcmp(c->route_id, d->route->route->id) != 0)
             return message_format(MESSAGE_CUT_ROUTE_CHANGED, route, NULL);
         return NULL;
     }
+    if (d->kind == DECISION_LOGIN && is_account(c) && d->why != WHY_ACCOUNT_EXPIRED)
+        return message_format(c->expires_ms <= authorize_now() ? MESSAGE_CUT_ACCOUNT_EXPIRED
+                                                               : MESSAGE_CUT_ACCOUNT_REVOKED,
+                              NULL);
     /* A session that is revoked may take its bindings along: the session is what counts. */
-    if (d->kind == DECISION_LOGIN && c->session_id && !state_session(&a->state, c->session_id))
+    if (d->kind == DECISION_LOGIN && has_lost_session(a, c))
         return message_format(c->expires_ms <= authorize_now() ? MESSAGE_CUT_SESSION_EXPIRED
                                                                : MESSAGE_CUT_SESSION_ENDED,
                               NULL);
@@ -344,10 +323,17 @@ static const char *cut_cause(const struct authorize *a, const struct connection 
         [WHY_USER_GONE] = "user",
         [WHY_SOURCE_UNREADABLE] = "policy",
         [WHY_POLICY] = "policy",
+        [WHY_NO_TOKEN] = "session",
+        [WHY_TOKEN_INVALID] = "session",
+        [WHY_TOKEN_EXPIRED] = "expired",
+        [WHY_ACCOUNT_EXPIRED] = "expired",
+        [WHY_CLIENT_CERTIFICATE] = "policy",
     };
-    if (d->user && c->user_id && *c->user_id && strcmp(c->user_id, d->user->id) != 0)
+    if (has_other_user(c, d))
         return "user";
-    if (d->kind == DECISION_LOGIN && c->session_id && !state_session(&a->state, c->session_id))
+    if (d->kind == DECISION_LOGIN && is_account(c) && d->why != WHY_ACCOUNT_EXPIRED)
+        return c->expires_ms <= authorize_now() ? "expired" : "account";
+    if (d->kind == DECISION_LOGIN && has_lost_session(a, c))
         return c->expires_ms <= authorize_now() ? "expired" : "session";
     return causes[d->why];
 }
@@ -360,6 +346,11 @@ static void reconsider_live(struct authorize *a, struct connection *c)
         return;
     }
     decide_for(a, c, &d);
+    /* A public route lets anybody in, but what was somebody's does not go on as nobody's. */
+    if (d.kind == DECISION_ALLOW && !d.user_id && c->user_id && *c->user_id) {
+        d.kind = DECISION_LOGIN;
+        d.why = d.who;
+    }
     AUTO_FREE char *sentence = cut_sentence(a, c, &d);
     if (!sentence) {
         take_over(a, c, &d);
@@ -430,15 +421,19 @@ static void register_live(struct authorize *a, struct connection *c,
 
 void connection_register(struct authorize *a, struct worker *w, const struct stream_registered *r)
 {
-    enum message why;
-    /* A waiting one that was shown no code has not been answered: it asks. */
-    if (!r->live && *r->code == '\0') {
+    struct refusal why;
+    /* A waiting one that was shown no code has not been answered: it asks. Of the others only SSH
+     * waits, and http does not live. */
+    bool is_http = r->check.protocol == PROTOCOL_HTTP;
+    bool waits = r->check.protocol == PROTOCOL_SSH && *r->code != '\0';
+    if (is_http || (!r->live && !waits)) {
         connection_check(a, w, &r->check);
         return;
     }
     struct connection *c = connection_new(a, w, &r->check, &why);
     if (!c) {
-        IGNORE(convert_send_cut(w->call, r->check.connection_id, message_text(why)), "or ended");
+        IGNORE(convert_send_cut(w->call, r->check.connection_id, message_text(why.sentence)),
+               "or ended");
         return;
     }
     if (r->since_ms && r->since_ms < c->since_ms)

@@ -30,18 +30,21 @@ struct connection {
     struct live_node node;
     struct worker *worker;
     enum connection_phase phase;
+    enum protocol protocol;
     uint32_t attempt;
     uint64_t since_ms; /* Unix */
 
     /* What was asked. */
-    char *login;
-    char *route; /* as typed */
+    char *route; /* ssh: as typed; else the authority */
     char *source;
-    char *client_version;
-    struct offered_key key;
+    char *login;               /* ssh, else "" */
+    char *client_version;      /* ssh; else the user agent */
+    struct offered_key key;    /* ssh, else zeroed */
+    struct tunnel_ask *tunnel; /* not ssh, else NULL */
 
     /* What was decided. */
-    char *session_id;
+    char *session_id; /* "" for a service account, and where nobody is known */
+    char *account_id;
     char *user_id;
     char *email;
     char *route_name;
@@ -76,6 +79,10 @@ static inline const char *connection_id(const struct connection *c)
 }
 
 struct ask connection_ask(const struct connection *c);
+
+/* The route that was asked for, as it is now; NULL when there is none. */
+const struct snapshot_route *connection_route(const struct authorize *a,
+                                              const struct connection *c);
 
 /* NULL when there is none, or another worker has it. */
 struct connection *connection_find(struct authorize *a, const struct worker *w, const char *id);

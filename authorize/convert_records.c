@@ -195,6 +195,17 @@ static void *binding_of(ProtobufCMessage *message, const char *id)
     return b;
 }
 
+static void *service_account_of(ProtobufCMessage *message, const char *id)
+{
+    const User__ServiceAccount *m = (const User__ServiceAccount *)message;
+    struct service_account *a = mem_zalloc(sizeof *a);
+    a->id = mem_strdup(id);
+    a->user_id = mem_strdup(m->user_id);
+    a->description = mem_strdup(m->description);
+    a->expires_ms = time_ms(m->expires_at, STATE_NEVER);
+    return a;
+}
+
 static struct host_key *rows_of(Postern__HostKeyRow *const *rows, size_t count)
 {
     struct host_key *out = mem_zalloc_array(count, sizeof *out);
@@ -230,6 +241,7 @@ static const struct {
     {&user__user__descriptor, STATE_USER, user_of},
     {&directory__user__descriptor, STATE_DIRECTORY, directory_of},
     {&session__session_binding__descriptor, STATE_BINDING, binding_of},
+    {&user__service_account__descriptor, STATE_SERVICE_ACCOUNT, service_account_of},
     {&postern__host_key__descriptor, STATE_HOST_KEYS, host_keys_of},
 };
 
@@ -508,6 +520,7 @@ void convert_put_connections(const struct records *to, const struct connection_r
         m[i].id = text(r->id);
         m[i].protocol = text(r->protocol);
         m[i].session_id = text(r->session_id);
+        m[i].service_account_id = text(r->account_id);
         m[i].user_id = text(r->user_id);
         m[i].email = text(r->email);
         m[i].login = text(r->login);

@@ -72,6 +72,7 @@ struct connection_row {
     const char *id;
     const char *protocol;
     const char *session_id;
+    const char *account_id;
     const char *user_id;
     const char *email;
     const char *login;

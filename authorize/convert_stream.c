@@ -31,22 +31,59 @@ static struct view bytes(ProtobufCBinaryData data)
     return view_of(data.data, data.len);
 }
 
+static bool read_ssh(const Postern__SshFacts *m, struct stream_check *out)
+{
+    if (!m)
+        return false;
+    out->login = m->login;
+    out->route = m->route;
+    out->key = bytes(m->public_key);
+    out->client_version = m->client_version;
+    return is_text(out->login) && is_text(out->route) && is_text(out->client_version) &&
+           out->key.len > 0 && out->key.len <= STREAM_KEY_MAX;
+}
+
+/*
+ * The texts are a stranger's: too long a one is refused in place, not by the end of the stream,
+ * which many others are on.
+ */
+static bool read_tunnel(const Postern__TunnelFacts *m, struct stream_check *out)
+{
+    if (!m)
+        return false;
+    const Postern__ClientCertificate *c = m->client_certificate;
+    struct stream_tunnel *t = &out->tunnel;
+    out->login = out->route = out->client_version = "";
+    out->is_oversized =
+        !is_text(m->authority) || !is_text(m->method) || strlen(m->path) > STREAM_PATH_MAX;
+    *t = (struct stream_tunnel){
+        .authority = out->is_oversized ? "" : m->authority,
+        .method = out->is_oversized ? "" : m->method,
+        .path = out->is_oversized ? "" : m->path,
+        .token = bytes(m->token),
+        .certificate_presented = c && c->presented,
+        .certificate_valid = c && c->valid && c->leaf.len <= STREAM_LEAF_MAX,
+        .user_agent = view_take(view_str(m->user_agent), STREAM_TEXT_MAX),
+        .request_id = view_take(view_str(m->request_id), STREAM_ID_MAX),
+    };
+    if (c)
+        t->certificate = view_take(bytes(c->leaf), STREAM_LEAF_MAX);
+    return true;
+}
+
 static bool read_check(const Postern__Check *m, struct stream_check *out)
 {
-    if (!m || !m->ssh || !is_id(m->connection_id) || strcmp(m->protocol, "ssh") != 0)
+    enum protocol protocol;
+    if (!m || !is_id(m->connection_id) || !is_text(m->source_address) ||
+        !protocol_parse(m->protocol, &protocol))
         return false;
     *out = (struct stream_check){
         .connection_id = m->connection_id,
-        .protocol = m->protocol,
+        .protocol = protocol,
         .source = m->source_address,
-        .login = m->ssh->login,
-        .route = m->ssh->route,
-        .key = bytes(m->ssh->public_key),
-        .client_version = m->ssh->client_version,
         .attempt = m->attempt,
     };
-    return is_text(out->source) && is_text(out->login) && is_text(out->route) &&
-           is_text(out->client_version) && out->key.len > 0 && out->key.len <= STREAM_KEY_MAX;
+    return protocol == PROTOCOL_SSH ? read_ssh(m->ssh, out) : read_tunnel(m->tunnel, out);
 }
 
 static bool read_certify(const Postern__Certify *m, struct stream_certify *out)
@@ -231,19 +268,6 @@ enum err convert_send_hello(struct rpc_call *call, const char *build, const char
     return rpc_send(call, &m.base);
 }
 
-enum err convert_send_routes(struct rpc_call *call, const char *config_hash,
-                             uint64_t sign_in_timeout_ms, const char *const *routes, size_t count)
-{
-    Postern__AuthorizeMessage m = message_of(POSTERN__AUTHORIZE_MESSAGE__MESSAGE_ROUTES);
-    Postern__RouteTable table = POSTERN__ROUTE_TABLE__INIT;
-    table.config_hash = text(config_hash);
-    table.sign_in_timeout_ms = sign_in_timeout_ms;
-    table.ssh_routes = texts(routes);
-    table.n_ssh_routes = count;
-    m.routes = &table;
-    return rpc_send(call, &m.base);
-}
-
 enum err convert_send_heartbeat(struct rpc_call *call, uint64_t streams, bool lagging)
 {
     Postern__AuthorizeMessage m = message_of(POSTERN__AUTHORIZE_MESSAGE__MESSAGE_HEARTBEAT);
@@ -318,6 +342,9 @@ enum err convert_send_decision(struct rpc_call *call, const struct stream_decisi
     out.route_id = text(d->route_id);
     out.binding_key = text(d->binding_key);
     out.shell = d->shell;
+    out.cause = (Postern__Decision__Cause)d->cause;
+    out.body = (ProtobufCBinaryData){d->body.len, (uint8_t *)(uintptr_t)d->body.ptr};
+    out.service_account = d->service_account;
     if (d->expires_ms != UINT64_MAX)
         out.expires_at = &expires;
     m.decision = &out;

@@ -6,6 +6,7 @@
 #define AUTHORIZE_CONVERT_STREAM_H
 
 #include "authorize/live/state_version.h"
+#include "authorize/protocol.h"
 #include "common/rpc/server.h"
 
 /* The stream's row in a server's table; the caller fills in the handlers. */
@@ -13,11 +14,26 @@ struct rpc_method convert_stream_method(void);
 
 /* --- from the worker; views and strings live as long as the message --- */
 
+/* Of a request to the HTTPS listener. */
+struct stream_tunnel {
+    const char *authority;
+    const char *method;
+    const char *path;
+    struct view token; /* of any length */
+    bool certificate_presented;
+    bool certificate_valid;
+    struct view certificate; /* DER */
+    struct view user_agent;  /* cut where it is too long, as the next */
+    struct view request_id;
+};
+
 struct stream_check {
     const char *connection_id;
-    const char *protocol;
+    enum protocol protocol;
     const char *source;
-    const char *login;
+    bool is_oversized;           /* not ssh: something that a policy may look at is too long */
+    struct stream_tunnel tunnel; /* not ssh */
+    const char *login;           /* ssh, down to client_version; else "" */
     const char *route;
     struct view key;
     const char *client_version;
@@ -130,6 +146,8 @@ enum {
     STREAM_TEXT_MAX = 1024,
     STREAM_ID_MAX = 128,
     STREAM_KEY_MAX = 64 * 1024,
+    STREAM_PATH_MAX = 8 * 1024,
+    STREAM_LEAF_MAX = 16 * 1024,
     STREAM_REGISTER_MAX = 500,
 };
 
@@ -190,6 +208,17 @@ struct stream_login {
     uint64_t expires_ms;
 };
 
+/* As in the proto file: why it is not ALLOW. */
+enum stream_cause {
+    STREAM_CAUSE_NONE = 0,
+    STREAM_CAUSE_UNAUTHENTICATED = 1,
+    STREAM_CAUSE_TOKEN_INVALID = 2,
+    STREAM_CAUSE_POLICY = 3,
+    STREAM_CAUSE_ROUTE_NOT_FOUND = 4,
+    STREAM_CAUSE_CLIENT_CERTIFICATE = 5,
+    STREAM_CAUSE_UNAVAILABLE = 6,
+};
+
 struct stream_upstream {
     const char *address;
     const char *const *host_key_types;
@@ -217,6 +246,9 @@ struct stream_decision {
     const char *binding_key;
     bool shell;          /* ALLOW: no upstream */
     uint64_t expires_ms; /* UINT64_MAX: none */
+    enum stream_cause cause;
+    struct view body; /* ALLOW of http */
+    bool service_account;
 };
 
 enum stream_outcome {
@@ -236,8 +268,6 @@ struct stream_certificate {
 /* As rpc_send: ERR_BUSY, ERR_CLOSED. */
 enum err convert_send_hello(struct rpc_call *call, const char *build, const char *instance_id,
                             const char *config_hash);
-enum err convert_send_routes(struct rpc_call *call, const char *config_hash,
-                             uint64_t sign_in_timeout_ms, const char *const *routes, size_t count);
 enum err convert_send_heartbeat(struct rpc_call *call, uint64_t streams, bool lagging);
 enum err convert_send_decision(struct rpc_call *call, const struct stream_decision *d);
 enum err convert_send_login_result(struct rpc_call *call, const char *connection_id,

@@ -7,12 +7,17 @@
 #include "common/daemon/log.h"
 #include "common/daemon/metrics.h"
 
+static bool is_same(const char *wanted, const char *id)
+{
+    return id && strcmp(wanted, id) == 0;
+}
+
 static bool is_selected(const struct cut_request *r, const struct connection *c)
 {
     if (*r->connection_id)
         return strcmp(r->connection_id, connection_id(c)) == 0;
     if (*r->session_id)
-        return c->session_id && strcmp(r->session_id, c->session_id) == 0;
+        return is_same(r->session_id, c->session_id) || is_same(r->session_id, c->account_id);
     if (*r->user)
         return (c->user_id && strcmp(r->user, c->user_id) == 0) ||
                (c->email && view_eq_case(view_str(r->user), view_str(c->email)));

@@ -6,16 +6,24 @@
 #define AUTHORIZE_DECIDE_H
 
 #include "authorize/offered_key.h"
+#include "authorize/protocol.h"
 #include "authorize/snapshot/snapshot.h"
 #include "authorize/state.h"
+#include "authorize/tunnel_ask.h"
 
 /* Everything that a worker said about a connection; borrowed. */
 struct ask {
-    const char *login;
-    const char *route; /* as typed */
+    enum protocol protocol;
     const char *source;
+    const char *route; /* ssh: as typed; else the authority */
+    const char *login; /* ssh, as the next */
     const struct offered_key *key;
+    const struct tunnel_ask *tunnel; /* not ssh */
 };
+
+/* What is asked for by http, and answered by authorize. */
+#define DECIDE_PATH_HEALTH "/healthz"
+#define DECIDE_PATH_ROUTES "/.pomerium/api/v1/routes"
 
 enum decision_kind {
     DECISION_DENY,
@@ -36,28 +44,36 @@ enum decision_why {
     WHY_USER_GONE,
     WHY_SOURCE_UNREADABLE,
     WHY_POLICY,
+    WHY_NO_TOKEN,
+    WHY_TOKEN_INVALID, /* no token of ours, or not of whom its record is */
+    WHY_TOKEN_EXPIRED,
+    WHY_ACCOUNT_EXPIRED,
+    WHY_CLIENT_CERTIFICATE,
 };
 
 struct decision {
     enum decision_kind kind;
     enum decision_why why;
-    bool evaluated; /* `verdict` has the policy's */
+    enum decision_why who; /* WHY_ALLOWED, or why nobody is known */
+    bool evaluated;        /* `verdict` has the policy's */
     struct verdict verdict;
     bool shell; /* no route was named: the management shell, for whoever is signed in */
     const struct snapshot_route *route; /* NULL when unknown or shell; lives with the snapshot */
-    /* Who, when the key is bound; live until the next change of the state. */
-    const struct binding *binding;
-    const struct session *session;
-    const struct user *user;
-    const char *email;   /* "" when unknown */
-    uint64_t expires_ms; /* of session or binding, whichever is first; STATE_NEVER */
+    /* Who, when the key is bound or the token good; live until the next change of the state. */
+    const struct binding *binding;         /* ssh */
+    const struct session *session;         /* NULL for a service account */
+    const struct service_account *account; /* instead of a session */
+    const struct user *user;               /* a service account may have none */
+    const char *user_id;                   /* NULL: nobody is known */
+    const char *email;                     /* "" when unknown */
+    uint64_t expires_ms; /* of session, binding, account, token, whichever is first; STATE_NEVER */
 };
 
 void decide(const struct snapshot *snapshot, const struct state *state, const struct ask *ask,
             uint64_t now_ms, struct decision *out);
 
 /*
- * The sentence for a user who is refused: fresh memory, "" for an allow or a login.
+ * The sentence for a user who is refused: fresh memory, "" for an allow or, on SSH, a login.
  */
 char *decision_sentence(const struct decision *d, const struct ask *ask);
 

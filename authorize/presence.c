@@ -114,6 +114,16 @@ static void on_written(void *ctx, enum err e, const char *text, const uint64_t *
         timer_after(&a->flush, FLUSH_DELAY_MS);
 }
 
+/* A tunnel's worker chooses among several endpoints; the first stands for them. */
+static const char *upstream_of(const struct authorize *a, const struct connection *c)
+{
+    const struct snapshot_route *route = connection_route(a, c);
+    if (!route)
+        return "";
+    const struct route_tunnel *tunnel = route->route->tunnel;
+    return tunnel ? tunnel->endpoints[0].target.address : route->route->to.address;
+}
+
 /*
  * The first write takes the record over from whoever had the connection before. Later ones replace
  * our own: a process that was stopped for a while does not know yet that its connections are
@@ -122,12 +132,11 @@ static void on_written(void *ctx, enum err e, const char *text, const uint64_t *
 static struct connection_row row_of(const struct authorize *a, const struct presence *p)
 {
     const struct connection *c = p->connection;
-    const struct snapshot_route *route =
-        snapshot_route(a->snapshot, view_str(c->route_name ? c->route_name : ""));
     return (struct connection_row){
         .id = connection_id(c),
-        .protocol = "ssh",
+        .protocol = protocol_name(c->protocol),
         .session_id = c->session_id,
+        .account_id = c->account_id,
         .user_id = c->user_id,
         .email = c->email,
         .login = c->login,
@@ -137,7 +146,7 @@ static struct connection_row row_of(const struct authorize *a, const struct pres
         .fingerprint = c->key.fingerprint,
         .owner = a->instance,
         .worker = c->worker->instance,
-        .upstream = route ? route->route->to.address : "",
+        .upstream = upstream_of(a, c),
         .since_ms = c->since_ms,
         .expires_ms = c->expires_ms,
         .expected = p->version ? p->version : RECORDS_ANY,

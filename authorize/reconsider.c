@@ -45,6 +45,7 @@ void reconsider_synced(struct authorize *a)
         everything(a);
     } else {
         by_changes(a, &changes.kind[STATE_SESSION], LIVE_BY_SESSION);
+        by_changes(a, &changes.kind[STATE_SERVICE_ACCOUNT], LIVE_BY_ACCOUNT);
         by_changes(a, &changes.kind[STATE_USER], LIVE_BY_USER);
         by_changes(a, &changes.kind[STATE_DIRECTORY], LIVE_BY_USER);
         by_changes(a, &changes.kind[STATE_BINDING], LIVE_BY_BINDING);

@@ -55,6 +55,14 @@ void binding_free(struct binding *b)
     mem_free(b);
 }
 
+void service_account_free(struct service_account *a)
+{
+    mem_free(a->id);
+    mem_free(a->user_id);
+    mem_free(a->description);
+    mem_free(a);
+}
+
 static void free_rows(struct host_key *rows, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
@@ -88,6 +96,9 @@ static void free_entry(enum state_kind kind, void *entry)
         break;
     case STATE_BINDING:
         binding_free(entry);
+        break;
+    case STATE_SERVICE_ACCOUNT:
+        service_account_free(entry);
         break;
     case STATE_HOST_KEYS:
         host_keys_free(entry);
@@ -189,6 +200,11 @@ const struct directory_user *state_directory(const struct state *s, const char *
 const struct binding *state_binding(const struct state *s, const char *id)
 {
     return find(s, STATE_BINDING, id);
+}
+
+const struct service_account *state_service_account(const struct state *s, const char *id)
+{
+    return find(s, STATE_SERVICE_ACCOUNT, id);
 }
 
 const struct host_keys *state_host_keys(const struct state *s, const char *id)

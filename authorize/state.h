@@ -43,6 +43,14 @@ struct binding {
     uint64_t expires_ms;
 };
 
+/* A person or a program that needs no browser: its token names this record. */
+struct service_account {
+    char *id;
+    char *user_id;
+    char *description;
+    uint64_t expires_ms;
+};
+
 struct host_key {
     char *type;
     uint8_t *key; /* wire blob */
@@ -67,6 +75,7 @@ enum state_kind {
     STATE_USER,
     STATE_DIRECTORY,
     STATE_BINDING,
+    STATE_SERVICE_ACCOUNT,
     STATE_HOST_KEYS,
     STATE_KINDS,
 };
@@ -112,12 +121,14 @@ const struct session *state_session(const struct state *s, const char *id);
 const struct user *state_user(const struct state *s, const char *id);
 const struct directory_user *state_directory(const struct state *s, const char *id);
 const struct binding *state_binding(const struct state *s, const char *id);
+const struct service_account *state_service_account(const struct state *s, const char *id);
 const struct host_keys *state_host_keys(const struct state *s, const char *id);
 
 void session_free(struct session *s);
 void user_free(struct user *u);
 void directory_user_free(struct directory_user *u);
 void binding_free(struct binding *b);
+void service_account_free(struct service_account *a);
 void host_keys_free(struct host_keys *h);
 void claims_free(struct claims *c);
 

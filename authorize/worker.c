@@ -4,6 +4,7 @@
 
 #include "authorize/certify.h"
 #include "authorize/connection.h"
+#include "authorize/convert_routes.h"
 #include "authorize/convert_stream.h"
 #include "authorize/probe.h"
 #include "authorize/proof.h"
@@ -37,16 +38,6 @@ bool worker_sent(struct worker *w, enum err e)
         end(w, RPC_RESOURCE_EXHAUSTED, "messages are not read fast enough");
     }
     return false;
-}
-
-static void send_routes(struct authorize *a, struct worker *w)
-{
-    const struct snapshot *s = a->snapshot;
-    AUTO_FREE const char **names = mem_zalloc_array(s->route_count, sizeof(char *));
-    for (size_t i = 0; i < s->route_count; i++)
-        names[i] = s->routes[i].route->name;
-    worker_sent(w, convert_send_routes(w->call, s->config->hash, s->config->ssh_sign_in_timeout,
-                                       names, s->route_count));
 }
 
 static size_t count_served(struct authorize *a)
@@ -119,7 +110,7 @@ static void on_hello(struct authorize *a, struct worker *w, const struct stream_
              LOG_STR("ip", rpc_call_address(w->call)));
     if (worker_sent(w, convert_send_hello(w->call, daemon_version(), a->instance,
                                           a->snapshot->config->hash)))
-        send_routes(a, w);
+        worker_sent(w, convert_send_routes(w->call, a->snapshot));
     workers_tell(a);
 }
 
@@ -339,7 +330,7 @@ void workers_send_routes(struct authorize *a)
     struct worker *w;
     while ((w = slots_next(&a->workers, &cursor))) {
         if (!w->finished && w->instance)
-            send_routes(a, w);
+            worker_sent(w, convert_send_routes(w->call, a->snapshot));
     }
 }
 

@@ -14,6 +14,7 @@ enum live_by {
     LIVE_BY_STREAM,
     LIVE_BY_BINDING,
     LIVE_BY_SESSION,
+    LIVE_BY_ACCOUNT,
     LIVE_BY_USER,
     LIVE_BY_ROUTE,
     LIVE_BY_CODE,

@@ -3,6 +3,7 @@
 
 #include "authorize/convert_records.h"
 #include "proto/session/session.pb-c.h"
+#include "proto/user/user.pb-c.h"
 
 static struct record pack(const ProtobufCMessage *m, const char *id, struct buf *store)
 {
@@ -140,6 +141,35 @@ static void test_no_expiry(void **state)
     state_fini(&s);
 }
 
+static void test_service_account(void **state)
+{
+    (void)state;
+    struct buf store;
+    struct state s = {0};
+    Google__Protobuf__Timestamp expires = GOOGLE__PROTOBUF__TIMESTAMP__INIT;
+    expires.seconds = 12;
+    User__ServiceAccount m = USER__SERVICE_ACCOUNT__INIT;
+    m.user_id = (char *)(uintptr_t) "robot";
+    m.description = (char *)(uintptr_t) "backups";
+    m.expires_at = &expires;
+    struct record r = pack(&m.base, "a1", &store);
+    assert_true(convert_durable(&s, &r));
+    const struct service_account *a = state_service_account(&s, "a1");
+    assert_string_equal(a->id, "a1");
+    assert_string_equal(a->user_id, "robot");
+    assert_string_equal(a->description, "backups");
+    assert_int_equal(a->expires_ms, 12000);
+    struct state_changes changes = state_take_changes(&s);
+    assert_int_equal(map_count(&changes.kind[STATE_SERVICE_ACCOUNT]), 1);
+    state_changes_fini(&changes);
+    r.deleted = true;
+    r.data = view_str("");
+    assert_true(convert_durable(&s, &r));
+    assert_null(state_service_account(&s, "a1"));
+    unpack(&r, &store);
+    state_fini(&s);
+}
+
 static struct request *request_of(const char *code, const char *key, uint64_t version,
                                   Session__SessionBindingRequestState request_state)
 {
@@ -198,6 +228,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_session),
+        cmocka_unit_test(test_service_account),
         cmocka_unit_test(test_no_expiry),
         cmocka_unit_test(test_requests),
     };
