@@ -117,7 +117,19 @@ static void on_sign_out_session(struct exchange *x)
     exchange_page(x, 200, &page);
 }
 
+/* The session is ended where its own cookie is; here is only the one that the callback has set. */
+static void sign_out_of_route(struct exchange *x)
+{
+    AUTO_FREE char *url =
+        mem_printf("%s%s", x->server->config->authenticate_service_url.text, x->path);
+    exchange_set_host_cookie(x, x->server->config->cookie_name, "", 0);
+    exchange_redirect(x, url);
+}
+
 void handle_sign_out(struct exchange *x)
 {
-    session_load(x, on_sign_out_session);
+    if (exchange_is_own_host(x))
+        session_load(x, on_sign_out_session);
+    else
+        sign_out_of_route(x);
 }

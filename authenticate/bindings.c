@@ -138,7 +138,7 @@ static void on_bindings(void *ctx, enum err e, const char *text, const struct re
         struct binding *b = &l->bindings[l->count];
         if (convert_read_binding(&list->items[i], b) != OK)
             continue;
-        if (b->expires_ms > loop_wall_ms())
+        if (b->expires_ms > loop_wall_ms() && !binding_is_device(b))
             l->count++;
         else
             binding_fini(b);

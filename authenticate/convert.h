@@ -2,6 +2,8 @@
 #ifndef AUTHENTICATE_CONVERT_H
 #define AUTHENTICATE_CONVERT_H
 
+#include <stdbool.h>
+
 #include "authenticate/session.h"
 #include "common/base/buf.h"
 #include "common/rpc/records.h"
@@ -62,6 +64,21 @@ enum err convert_read_request(const struct record *r, struct request *out);
 /* The record's message with another state; belongs to `r`. */
 const ProtobufCMessage *convert_request_with_state(struct request *r, enum request_state state);
 
+/* A program on a machine without a browser that asks for a session (device.c). */
+struct device_request {
+    const char *key; /* of the binding that an approval makes */
+    const char *idp_id;
+    const char *address;
+    const char *host;   /* where it asked */
+    const char *client; /* what it says that it is */
+    uint64_t created_ms;
+    uint64_t expires_ms;
+};
+ProtobufCMessage *convert_make_request(const struct device_request *d);
+
+/* Is `r` of convert_make_request? */
+bool request_is_device(const struct request *r);
+
 /* The binding that an approval of `r` by `s` makes. */
 ProtobufCMessage *convert_make_binding(const struct request *r, const struct session *s,
                                        uint64_t now_ms);
@@ -80,6 +97,9 @@ struct binding {
     uint64_t expires_ms;
 };
 void binding_fini(struct binding *b);
+
+/* Made by the approval of a device_request: no key, and gone as soon as the token is fetched. */
+bool binding_is_device(const struct binding *b);
 enum err convert_read_binding(const struct record *r, struct binding *out);
 enum err convert_read_identity_binding(const struct record *r, struct binding *out);
 

@@ -72,7 +72,41 @@ const ProtobufCMessage *convert_request_with_state(struct request *r, enum reque
     return r->message;
 }
 
+static const char device_protocol[] = "cli";
+
+ProtobufCMessage *convert_make_request(const struct device_request *d)
+{
+    Session__SessionBindingRequest *m = mem_zalloc(sizeof *m);
+    Session__WaitingConnection *w = mem_zalloc(sizeof *w);
+    session__session_binding_request__init(m);
+    session__waiting_connection__init(w);
+    m->protocol = mem_strdup(device_protocol);
+    m->idp_id = mem_strdup(d->idp_id);
+    m->key = mem_strdup(d->key);
+    m->created_at = convert_make_time(d->created_ms);
+    m->expires_at = convert_make_time(d->expires_ms);
+    m->state = SESSION__SESSION_BINDING_REQUEST_STATE__InFlight;
+    m->n_waiting = 1;
+    m->waiting = mem_zalloc(sizeof(void *));
+    m->waiting[0] = w;
+    w->address = mem_strdup(d->address);
+    w->route = mem_strdup(d->host);
+    w->client_version = mem_strdup(d->client);
+    w->since = convert_make_time(d->created_ms);
+    return &m->base;
+}
+
+bool request_is_device(const struct request *r)
+{
+    return strcmp(r->protocol, device_protocol) == 0;
+}
+
 /* --- bindings --- */
+
+bool binding_is_device(const struct binding *b)
+{
+    return strcmp(b->protocol, device_protocol) == 0;
+}
 
 static Session__SessionBinding__DetailsEntry *make_detail(const char *key, const char *value)
 {
@@ -92,7 +126,9 @@ ProtobufCMessage *convert_make_binding(const struct request *r, const struct ses
     m->session_id = mem_strdup(s->id);
     m->user_id = mem_strdup(s->user_id);
     m->issued_at = convert_make_time(now_ms);
-    m->expires_at = convert_make_time(s->expires_ms);
+    /* A program fetches its token at once or never. */
+    bool is_short = request_is_device(r) && r->expires_ms < s->expires_ms;
+    m->expires_at = convert_make_time(is_short ? r->expires_ms : s->expires_ms);
     m->n_details = 3;
     m->details = mem_zalloc_array(m->n_details, sizeof(void *));
     m->details[0] =

@@ -11,13 +11,19 @@
 #include "common/daemon/log.h"
 #include "common/daemon/metrics.h"
 
-enum { HEADER_MAX = 1024 };
+enum { HEADER_MAX = 1024, JSON_BODY_MAX = 256 << 10 };
 
-enum { GET = 1, POST = 2 };
+enum {
+    GET = 1,
+    POST = 2,
+    METHODS = GET | POST,
+    ANY_HOST = 4, /* on the hosts of routes too; other pages live on one host */
+    JSON = 8,     /* for programs: errors are JSON whatever Accept says */
+};
 
 static const struct page_row {
     const char *path;
-    unsigned methods;
+    unsigned flags;
     void (*handler)(struct exchange *x);
 } page_rows[] = {
     {"/", GET, handle_home},
@@ -29,11 +35,19 @@ static const struct page_row {
     {PAGES_SCRIPT, GET, handle_script},
     {"/.pomerium/sign_in", GET | POST, handle_sign_in},
     {"/.pomerium/login", GET | POST, handle_local_login},
-    {"/.pomerium/sign_out", GET | POST, handle_sign_out},
+    {"/.pomerium/sign_out", GET | POST | ANY_HOST, handle_sign_out},
     {"/.pomerium/signed_out", GET, handle_signed_out},
     {"/.pomerium/session_binding_info", GET, handle_bindings},
     {"/.pomerium/session_binding/revoke", POST, handle_binding_revoke},
     {"/.pomerium/identity_binding/revoke", POST, handle_identity_revoke},
+    {"/.pomerium/callback", GET | ANY_HOST, handle_route_callback},
+    {"/.pomerium/callback/", GET | ANY_HOST, handle_route_callback},
+    {"/.pomerium/user", GET | ANY_HOST, handle_user},
+    {"/.pomerium/api/v1/login", GET | ANY_HOST, handle_api_login},
+    {"/.pomerium/api/v1/logout", POST | ANY_HOST | JSON, handle_api_logout},
+    {"/.pomerium/api/v1/device_login", POST | ANY_HOST | JSON, handle_device_login},
+    {"/.pomerium/api/v1/device_token", POST | ANY_HOST | JSON, handle_device_token},
+    {"/.well-known/pomerium", GET, handle_well_known},
 };
 
 static void exchange_free(struct exchange *x)
@@ -53,6 +67,7 @@ static void exchange_free(struct exchange *x)
     form_fini(&x->query);
     form_fini(&x->form);
     fields_fini(&x->out);
+    buf_wipe(&x->token);
     mem_free(x->path);
     mem_free(x->request_id);
     mem_free(x->address);
@@ -127,6 +142,15 @@ void exchange_asset(struct exchange *x, const char *type, struct buf *body)
     send_body(x, 200, type, body);
 }
 
+void exchange_json(struct exchange *x, unsigned status, struct json *value)
+{
+    struct buf body;
+    buf_init(&body, JSON_BODY_MAX);
+    enum err e = json_write(value, JSON_ORDER_INSERTED, &body);
+    json_free(value);
+    send_body(x, e == OK ? status : 500, "application/json", &body);
+}
+
 void exchange_redirect(struct exchange *x, const char *location)
 {
     if (fields_add_str(&x->out, "Location", location) != OK) {
@@ -136,9 +160,41 @@ void exchange_redirect(struct exchange *x, const char *location)
     send_reply(x, exchange_is_post(x) ? 303 : 302, VIEW(""));
 }
 
+static const struct page_row *find_route(const char *path)
+{
+    for (size_t i = 0; i < ARRAY_LEN(page_rows); i++) {
+        if (strcmp(page_rows[i].path, path) == 0)
+            return &page_rows[i];
+    }
+    return NULL;
+}
+
+/* As Pomerium's handlers: JSON for exactly this Accept, and where nobody but programs asks. */
+static bool wants_json(const struct exchange *x)
+{
+    const struct page_row *route = find_route(x->path);
+    return (route && (route->flags & JSON)) ||
+           view_eq_str(fields_get(x->request->fields, "Accept"), "application/json");
+}
+
+static void send_json_error(struct exchange *x, unsigned status, const char *sentence)
+{
+    struct json *value = json_new_object();
+    IGNORE(json_set_i64(value, "Status", status), "a number");
+    IGNORE(json_set_str(value, "StatusText", view_str(http1_reason((uint16_t)status))),
+           "a constant");
+    IGNORE(json_set_str(value, "description", view_str(sentence)), "UTF-8");
+    IGNORE(json_set_str(value, "RequestID", view_str(x->request_id)), "printable");
+    exchange_json(x, status, value);
+}
+
 void exchange_message(struct exchange *x, unsigned status, const char *heading,
                       const char *sentence, struct exchange_link link)
 {
+    if (status >= 400 && wants_json(x)) {
+        send_json_error(x, status, sentence);
+        return;
+    }
     struct buf page;
     buf_init(&page, PAGE_MAX);
     const struct page_message p = {.heading = heading,
@@ -185,15 +241,14 @@ static enum cookie_same_site same_site(const struct config *config, const char *
     return COOKIE_SAME_SITE_LAX;
 }
 
-void exchange_set_cookie(struct exchange *x, const char *name, const char *value, int64_t max_age)
+static void set_cookie(struct exchange *x, const char *name, const char *value, int64_t max_age,
+                       const char *domain)
 {
     const struct config *config = x->server->config;
-    bool is_session = strcmp(name, config->cookie_name) == 0;
-    bool has_domain = is_session && config->cookie_domain && *config->cookie_domain;
     const struct cookie cookie = {.name = view_str(name),
                                   .value = view_str(value),
                                   .path = "/",
-                                  .domain = has_domain ? config->cookie_domain : NULL,
+                                  .domain = domain,
                                   .max_age = max_age,
                                   .secure = true,
                                   .http_only = true,
@@ -205,6 +260,20 @@ void exchange_set_cookie(struct exchange *x, const char *name, const char *value
         e = fields_add(&x->out, VIEW("Set-Cookie"), buf_view(&text));
     if (e != OK)
         log_error("cookie cannot be set", LOG_STR("name", name), LOG_ERR(e));
+}
+
+void exchange_set_cookie(struct exchange *x, const char *name, const char *value, int64_t max_age)
+{
+    const struct config *config = x->server->config;
+    bool is_session = strcmp(name, config->cookie_name) == 0;
+    bool has_domain = is_session && config->cookie_domain && *config->cookie_domain;
+    set_cookie(x, name, value, max_age, has_domain ? config->cookie_domain : NULL);
+}
+
+void exchange_set_host_cookie(struct exchange *x, const char *name, const char *value,
+                              int64_t max_age)
+{
+    set_cookie(x, name, value, max_age, NULL);
 }
 
 char *exchange_csrf_token(const struct exchange *x, const char *bound_to, const char *path)
@@ -228,15 +297,6 @@ bool exchange_check_csrf(struct exchange *x, const char *bound_to)
 
 /* --- dispatch --- */
 
-static const struct page_row *find_route(const char *path)
-{
-    for (size_t i = 0; i < ARRAY_LEN(page_rows); i++) {
-        if (strcmp(page_rows[i].path, path) == 0)
-            return &page_rows[i];
-    }
-    return NULL;
-}
-
 static char *header_copy(const struct httpd_request *request, const char *name)
 {
     struct view v = fields_get(request->fields, name);
@@ -247,13 +307,19 @@ static char *header_copy(const struct httpd_request *request, const char *name)
     return buf_to_str(&clean);
 }
 
-/* Our pages live on one host; a request for another host's page is sent there. */
-static bool is_own_host(const struct exchange *x)
+const char *exchange_host(const struct exchange *x)
 {
     struct view host = fields_get(x->request->fields, "Host");
-    return view_eq_case(host, view_str(x->server->config->authenticate_service_url.authority));
+    return host.ptr ? (const char *)host.ptr : "";
 }
 
+bool exchange_is_own_host(const struct exchange *x)
+{
+    return view_eq_case(view_str(exchange_host(x)),
+                        view_str(x->server->config->authenticate_service_url.authority));
+}
+
+/* Our pages live on one host; a request for another host's page is sent there. */
 static void send_home(struct exchange *x)
 {
     AUTO_FREE char *url = mem_printf("%s%.*s", x->server->config->authenticate_service_url.text,
@@ -268,12 +334,12 @@ static void dispatch(struct exchange *x)
     unsigned method = is_get ? GET : exchange_is_post(x) ? POST : 0;
     if (!route) {
         exchange_error(x, 404, "Not found", MESSAGE_PAGE_NOT_FOUND);
-    } else if (!(route->methods & method)) {
+    } else if (!(route->flags & method)) {
         static const char *const allow[] = {
             [GET] = "GET, HEAD", [POST] = "POST", [GET | POST] = "GET, HEAD, POST"};
-        IGNORE(fields_add_str(&x->out, "Allow", allow[route->methods]), "a constant");
+        IGNORE(fields_add_str(&x->out, "Allow", allow[route->flags & METHODS]), "a constant");
         exchange_error(x, 405, "Not allowed", MESSAGE_METHOD_NOT_ALLOWED);
-    } else if (!is_own_host(x)) {
+    } else if (!(route->flags & ANY_HOST) && !exchange_is_own_host(x)) {
         if (is_get)
             send_home(x);
         else

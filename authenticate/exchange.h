@@ -13,6 +13,7 @@
 #include "common/http/fields.h"
 #include "common/http/form.h"
 #include "common/http/http1.h"
+#include "common/json/json.h"
 
 struct exchange {
     struct server *server;
@@ -27,6 +28,8 @@ struct exchange {
     char *address;     /* of the browser, as the proxy saw it */
     struct fields out; /* of the answer */
     struct session session;
+    struct buf token;                 /* of session_grant, */
+    const char *audience;             /* for this host; lives as long as `state` */
     void (*then)(struct exchange *x); /* after a step that calls back */
     void *state;                      /* of the handler */
     void (*free_state)(void *state);
@@ -51,6 +54,9 @@ void exchange_page(struct exchange *x, unsigned status, struct buf *page);
 /* The same with another Content-Type. */
 void exchange_asset(struct exchange *x, const char *type, struct buf *body);
 
+/* JSON; `value` is consumed. */
+void exchange_json(struct exchange *x, unsigned status, struct json *value);
+
 /* 302 (303 after a POST) to a path of ours or an absolute URL of our making. */
 void exchange_redirect(struct exchange *x, const char *location);
 
@@ -73,7 +79,17 @@ void exchange_unavailable(struct exchange *x, enum err e, const char *text);
 /* Adds a Set-Cookie; max_age as in struct cookie. */
 void exchange_set_cookie(struct exchange *x, const char *name, const char *value, int64_t max_age);
 
+/* The same for the host of this request alone, whatever cookie_domain says. */
+void exchange_set_host_cookie(struct exchange *x, const char *name, const char *value,
+                              int64_t max_age);
+
 bool exchange_is_post(const struct exchange *x);
+
+/* The Host of the request, "" when there is none. Lives as long as the exchange. */
+const char *exchange_host(const struct exchange *x);
+
+/* Is this request for the host of authenticate_service_url? */
+bool exchange_is_own_host(const struct exchange *x);
 
 /* csrf_token for a form of this server. Fresh memory. */
 char *exchange_csrf_token(const struct exchange *x, const char *bound_to, const char *path);

@@ -2,6 +2,7 @@
 
 #include "authenticate/exchange.h"
 #include "authenticate/janitor.h"
+#include "authenticate/ticket.h"
 #include "common/base/mem.h"
 #include "common/crypto/scrypt.h"
 #include "common/crypto/seal.h"
@@ -21,6 +22,13 @@ enum {
     ADDRESS_TRY_MS = 6000,
     USER_TRIES = 30,
     USER_TRY_MS = 2000,
+    /* Sign-ins of programs without a browser: 150 in flight per address, 9,000 of all. */
+    DEVICE_TRIES = 10,
+    DEVICE_TRY_MS = 6000,
+    DEVICES_TRIES = 100,
+    DEVICES_TRY_MS = 100,
+    POLL_TRIES = 60,
+    POLL_TRY_MS = 200,
 };
 
 void server_validate(void *ctx, const struct config *config, struct diag *diag)
@@ -199,6 +207,10 @@ enum err server_start(void *ctx, struct daemon *daemon, struct diag *diag)
     s->fetcher = fetcher_new(s->loop);
     rate_init(&s->rate_address, ADDRESS_TRIES, ADDRESS_TRY_MS);
     rate_init(&s->rate_user, USER_TRIES, USER_TRY_MS);
+    rate_init(&s->rate_device, DEVICE_TRIES, DEVICE_TRY_MS);
+    rate_init(&s->rate_devices, DEVICES_TRIES, DEVICES_TRY_MS);
+    rate_init(&s->rate_poll, POLL_TRIES, POLL_TRY_MS);
+    rate_init(&s->tickets, 1, TICKET_MS + 2 * TICKET_SKEW_MS);
     timer_init(&s->prober, s->loop, on_probe, s);
     health_require(daemon_health(daemon), check_broker);
     use_config(s, config, provider);
@@ -309,6 +321,10 @@ void server_fini(void *ctx)
     provider_unref(s->provider);
     rate_fini(&s->rate_address);
     rate_fini(&s->rate_user);
+    rate_fini(&s->rate_device);
+    rate_fini(&s->rate_devices);
+    rate_fini(&s->rate_poll);
+    rate_fini(&s->tickets);
     wipe_keys(s);
     config_unref(s->config);
 }

@@ -41,6 +41,10 @@ struct server {
     struct fetcher *fetcher;
     struct rate rate_address; /* of the login form */
     struct rate rate_user;
+    struct rate rate_device;    /* sign-ins of programs without a browser, by address */
+    struct rate rate_devices;   /* of all addresses */
+    struct rate rate_poll;      /* whether they are authorized */
+    struct rate tickets;        /* those of route_callback.c that were used, each once */
     unsigned hashing;           /* password checks on the pool */
     struct exchange *exchanges; /* under way */
     struct janitor *janitor;

@@ -72,16 +72,21 @@ static void on_loaded(void *ctx, enum err e, const char *text, const struct reco
     x->then(x);
 }
 
+void session_read(struct exchange *x, const char *id, void (*then)(struct exchange *x))
+{
+    session_fini(&x->session);
+    x->then = then;
+    x->call = records_get(&x->broker->records, convert_session, id, on_loaded, x);
+}
+
 void session_load(struct exchange *x, void (*then)(struct exchange *x))
 {
     AUTO_FREE char *id = NULL;
     session_fini(&x->session);
-    x->then = then;
-    if (cookie_open(x, &id) != OK) {
+    if (cookie_open(x, &id) == OK)
+        session_read(x, id, then);
+    else
         then(x);
-        return;
-    }
-    x->call = records_get(&x->broker->records, convert_session, id, on_loaded, x);
 }
 
 /* --- create --- */
@@ -118,15 +123,21 @@ static char *make_uuid(const struct rng *rng)
 
 /*
  * A browser that came back from the provider would not send a cookie with SameSite=Strict along
- * with our redirect: the next step has to begin on a page of ours.
+ * with our redirect: the next step has to begin on a page of ours. So has one that leads to another
+ * site, since form-action of our Content-Security-Policy holds for all that follows the login form.
  */
 static void go_on(struct exchange *x, const char *return_to)
 {
-    if (x->server->config->cookie_same_site != SAME_SITE_STRICT) {
+    bool leads_away = view_search(view_str(return_to), VIEW("pomerium_redirect_uri=")) >= 0;
+    if (x->server->config->cookie_same_site != SAME_SITE_STRICT && !leads_away) {
         exchange_redirect(x, return_to);
         return;
     }
     const struct exchange_link link = {return_to, "Continue"};
+    if (leads_away) {
+        AUTO_FREE char *refresh = mem_printf("0;url=%s", return_to);
+        IGNORE(fields_add_str(&x->out, "Refresh", refresh), "the link is there as well");
+    }
     exchange_message(x, 200, "Signed in", message_text(MESSAGE_BROWSER_SIGNED_IN), link);
 }
 

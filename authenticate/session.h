@@ -34,6 +34,24 @@ const char *session_label(const struct session *s);
  */
 void session_load(struct exchange *x, void (*then)(struct exchange *x));
 
+/* The same for the Session record `id`, however the request named it. */
+void session_read(struct exchange *x, const char *id, void (*then)(struct exchange *x));
+
+/*
+ * The same for the token that the request presents (session_handle.h): the cookie of a route's
+ * host, X-Pomerium-Authorization, "Authorization: Pomerium TOKEN" or "Bearer Pomerium-TOKEN".
+ */
+void session_load_token(struct exchange *x, void (*then)(struct exchange *x));
+
+/* The same without cookies, which browsers send for anybody. */
+void session_load_header(struct exchange *x, void (*then)(struct exchange *x));
+
+/*
+ * Makes a token for x->session, for whoever asked at `host`, into x->token, then calls `then`.
+ * Where it cannot be made the exchange is consumed. `host` lives as long as the exchange.
+ */
+void session_grant(struct exchange *x, const char *host, void (*then)(struct exchange *x));
+
 /* Who has signed in at a provider. */
 struct session_identity {
     const char *user_id;

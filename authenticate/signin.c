@@ -38,8 +38,9 @@ static void fill_waiting(const struct exchange *x, const struct request *r,
 {
     for (size_t i = 0; i < r->waiting_count; i++) {
         const struct request_waiting *w = &r->waiting[i];
-        targets[i] = *w->route ? mem_printf("%s@%s", w->login, w->route)
-                               : mem_printf("%s (management shell)", w->login);
+        targets[i] = request_is_device(r) ? mem_printf("postern login on %s", w->route)
+                     : *w->route          ? mem_printf("%s@%s", w->login, w->route)
+                                          : mem_printf("%s (management shell)", w->login);
         out[i] = (struct page_waiting){.address = w->address,
                                        .target = targets[i],
                                        .client = w->client_version,
@@ -79,7 +80,8 @@ static void show_verify(struct exchange *x)
                                   .who = session_label(&x->session),
                                   .waiting = waiting,
                                   .waiting_count = r->waiting_count,
-                                  .remembered = g->remembered};
+                                  .remembered = g->remembered,
+                                  .for_program = request_is_device(r)};
     enum err e = page_verify(&p, &page);
     for (size_t i = 0; i < r->waiting_count; i++)
         mem_free(targets[i]);
@@ -164,7 +166,7 @@ static void write_answer(struct exchange *x)
         binding = convert_make_binding(r, &x->session, loop_wall_ms());
         writes[count++] = (struct record_write){convert_binding, r->key, binding, RECORDS_ANY};
     }
-    if (g->confirm && g->remember) {
+    if (g->confirm && g->remember && !request_is_device(r)) {
         identity = convert_make_identity_binding(r, &x->session);
         writes[count++] =
             (struct record_write){convert_identity_binding, r->key, identity, RECORDS_ANY};
@@ -215,6 +217,8 @@ static void on_request(void *ctx, enum err e, const char *text, const struct rec
         refuse(x, "expired", MESSAGE_SIGN_IN_CODE_EXPIRED);
     } else if (exchange_is_post(x)) {
         write_answer(x);
+    } else if (request_is_device(&g->request)) {
+        show_verify(x);
     } else {
         x->call = records_get(&x->broker->records, convert_identity_binding, g->request.key,
                               on_identity, x);
@@ -241,6 +245,10 @@ static void on_session(struct exchange *x)
 void handle_sign_in(struct exchange *x)
 {
     struct view code = form_get(&x->query, "user_code");
+    if (!code.ptr && !exchange_is_post(x) && form_get(&x->query, "pomerium_redirect_uri").ptr) {
+        handle_sign_in_redirect(x);
+        return;
+    }
     if (!code_is_valid(code)) {
         refuse(x, "invalid", MESSAGE_SIGN_IN_CODE_INVALID);
         return;

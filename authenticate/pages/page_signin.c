@@ -27,7 +27,9 @@ enum err page_login(const struct page_login *p, struct buf *out)
 static void waiting_rows(struct html *h, const struct page_verify *p)
 {
     html_raw(h, "<h2>Waiting for this sign-in</h2>\n<table>\n"
-                "<tr><th>Initiated from</th><th>Login</th><th>Client</th></tr>\n");
+                "<tr><th>Initiated from</th><th>");
+    html_str(h, p->for_program ? "What" : "Login");
+    html_raw(h, "</th><th>Client</th></tr>\n");
     for (size_t i = 0; i < p->waiting_count; i++) {
         html_raw(h, "<tr><td>");
         html_str(h, p->waiting[i].address);
@@ -51,6 +53,10 @@ static void warnings(struct html *h, const struct page_verify *p)
         html_str(h, p->browser_address);
         html_raw(h, "). Authorize it only if you started it yourself.</p>\n");
     }
+    if (p->for_program)
+        html_raw(h, "<p class=\"warning\" role=\"alert\">A program asks to act for you, with all "
+                    "that you may reach, until your session ends. Authorize it only if you started "
+                    "it yourself, a moment ago.</p>\n");
     if (p->waiting_count == 0)
         html_raw(h, "<p class=\"warning\" role=\"alert\">No connection is waiting for this sign-in "
                     "any more.</p>\n");
@@ -59,7 +65,7 @@ static void warnings(struct html *h, const struct page_verify *p)
 static void verify_form(struct html *h, const struct page_verify *p)
 {
     layout_form(h, p->action, p->csrf_token);
-    if (!p->remembered)
+    if (!p->remembered && !p->for_program)
         html_raw(h, "<label><input type=\"checkbox\" name=\"create_id_binding\" value=\"true\"> "
                     "Remember me: next time one press is enough for this key</label>\n");
     html_raw(h, "<div class=\"buttons\">\n"
@@ -91,8 +97,10 @@ enum err page_verify(const struct page_verify *p, struct buf *out)
     html_raw(&h, "<table>\n");
     html_row(&h, "Protocol", p->protocol);
     html_row(&h, "Issued at", p->issued_at);
-    html_row(&h, "Key", p->key_type);
-    html_row(&h, "Fingerprint", p->fingerprint);
+    if (!p->for_program) {
+        html_row(&h, "Key", p->key_type);
+        html_row(&h, "Fingerprint", p->fingerprint);
+    }
     html_raw(&h, "</table>\n");
     if (p->waiting_count)
         waiting_rows(&h, p);

@@ -55,7 +55,8 @@ struct page_verify {
     const char *who;
     const struct page_waiting *waiting;
     size_t waiting_count;
-    bool remembered; /* this person approved this key before: one preselected Authorize */
+    bool remembered;  /* this person approved this key before: one preselected Authorize */
+    bool for_program; /* the session goes to a program: there is no key */
 };
 enum err page_verify(const struct page_verify *p, struct buf *out);
 

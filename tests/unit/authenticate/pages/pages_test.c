@@ -45,6 +45,25 @@ static void test_verify_page(void **state)
     assert_false(has(&page, "autofocus"));
 }
 
+/* A program has no key, and nothing to be remembered by; the page says what it would get. */
+static void test_verify_program(void **state)
+{
+    (void)state;
+    AUTO(buf_fini) struct buf page;
+    buf_init(&page, PAGE_MAX);
+    struct page_verify p = verify();
+    assert_false(p.for_program);
+    p.for_program = true;
+    p.protocol = "cli";
+    CHECK_OK(page_verify(&p, &page));
+    assert_true(has(&page, "A program asks to act for you"));
+    assert_true(has(&page, "BCDF-GHJK"));
+    assert_true(has(&page, "dev@&lt;web1&gt;"));
+    assert_true(has(&page, "192.0.2.1"));
+    assert_false(has(&page, "create_id_binding"));
+    assert_false(has(&page, "Fingerprint"));
+}
+
 /* A remembered person sees one preselected Authorize and still has to press it. */
 static void test_remembered(void **state)
 {
@@ -93,9 +112,8 @@ static void test_full_buffer(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_verify_page),
-        cmocka_unit_test(test_remembered),
-        cmocka_unit_test(test_csp_fits),
+        cmocka_unit_test(test_verify_page), cmocka_unit_test(test_verify_program),
+        cmocka_unit_test(test_remembered),  cmocka_unit_test(test_csp_fits),
         cmocka_unit_test(test_full_buffer),
     };
     return RUN(tests);
