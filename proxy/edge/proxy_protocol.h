@@ -52,4 +52,11 @@ enum err proxy_protocol_feed(struct proxy_protocol *p, struct view bytes, size_t
 /* What was wrong, for a log: constant text. */
 const char *proxy_protocol_why(const struct proxy_protocol *p);
 
+/*
+ * The sender's side: appends a header for a TCP connection, or the one that says nothing (UNKNOWN,
+ * LOCAL) without addresses. Of two families both are written as IPv6 (IPv4-mapped). ERR_LIMIT.
+ */
+enum err proxy_protocol_write_v1(const struct proxy_protocol_header *h, struct buf *out);
+enum err proxy_protocol_write_v2(const struct proxy_protocol_header *h, struct buf *out);
+
 #endif

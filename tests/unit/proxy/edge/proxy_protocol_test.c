@@ -259,12 +259,62 @@ static void test_largest(void **state)
     buf_fini(&all);
 }
 
+/* What is written is what is read. */
+static void check_round(const char *source, const char *destination,
+                        enum err (*write)(const struct proxy_protocol_header *, struct buf *))
+{
+    struct proxy_protocol_header sent = {
+        .has_addresses = *source, .source_port = 54321, .destination_port = 5};
+    struct proxy_protocol_header got = {.has_addresses = !*source};
+    struct proxy_protocol p;
+    struct buf out;
+    size_t used;
+    if (*source) {
+        CHECK_OK(ip_parse(view_str(source), &sent.source));
+        CHECK_OK(ip_parse(view_str(destination), &sent.destination));
+    }
+    buf_init(&out, PROXY_PROTOCOL_V1_MAX);
+    CHECK_OK(write(&sent, &out));
+    proxy_protocol_init(&p);
+    CHECK_OK(proxy_protocol_feed(&p, buf_view(&out), &used, &got));
+    assert_int_equal(used, out.len);
+    assert_int_equal(got.has_addresses, sent.has_addresses);
+    if (*source) {
+        assert_memory_equal(&got.source, &sent.source, sizeof sent.source);
+        assert_memory_equal(&got.destination, &sent.destination, sizeof sent.destination);
+        assert_int_equal(got.source_port, 54321);
+        assert_int_equal(got.destination_port, 5);
+    }
+    proxy_protocol_fini(&p);
+    buf_fini(&out);
+    struct buf small; /* never half of one */
+    buf_init(&small, 10);
+    CHECK_ERR(write(&sent, &small), ERR_LIMIT);
+    buf_fini(&small);
+}
+
+static void test_write(void **state)
+{
+    (void)state;
+    for (int v = 1; v <= 2; v++) {
+        enum err (*write)(const struct proxy_protocol_header *, struct buf *) =
+            v == 1 ? proxy_protocol_write_v1 : proxy_protocol_write_v2;
+        check_round("192.0.2.7", "10.0.0.1", write);
+        check_round("2001:db8::7", "fd00::1", write);
+        check_round("2001:db8:ffff:ffff:ffff:ffff:ffff:ffff",
+                    "fd00:ffff:ffff:ffff:ffff:ffff:ffff:ffff", write);
+        check_round("192.0.2.7", "fd00::1", write); /* as ::ffff:192.0.2.7 */
+        check_round("2001:db8::7", "10.0.0.1", write);
+        check_round("", "", write);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_v1),      cmocka_unit_test(test_v1_length),
         cmocka_unit_test(test_v2),      cmocka_unit_test(test_checksum),
-        cmocka_unit_test(test_largest),
+        cmocka_unit_test(test_largest), cmocka_unit_test(test_write),
     };
     return RUN(tests);
 }
