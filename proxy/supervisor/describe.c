@@ -1,10 +1,24 @@
 #include "proxy/supervisor/describe.h"
 
 #include "common/base/mem.h"
+#include "common/crypto/x509.h"
+#include "common/io/tls.h"
 
 static char *blob_text(const struct config_blob *b)
 {
     return mem_strndup(b->text.data ? (const void *)b->text.data : "", b->text.len);
+}
+
+static void describe_mtls(const struct config_mtls *mtls, struct worker_config *c)
+{
+    if (!mtls->given)
+        return;
+    c->downstream_mtls.ca = blob_text(&mtls->ca);
+    c->downstream_mtls.crl = blob_text(&mtls->crl);
+    c->downstream_mtls.reject_connection = mtls->enforcement == MTLS_REJECT_CONNECTION;
+    c->downstream_mtls.max_verify_depth = mtls->max_verify_depth;
+    for (size_t i = 0; i < mtls->match_count; i++)
+        worker_config_add_san_match(c, mtls->matches[i].kind, mtls->matches[i].pattern);
 }
 
 struct worker_config *describe_config(const struct config *config)
@@ -37,7 +51,34 @@ struct worker_config *describe_config(const struct config *config)
     c->ssh_use_proxy_protocol = config->ssh_use_proxy_protocol;
     for (size_t i = 0; i < config->proxy_protocol_trusted.count; i++)
         worker_texts_add(&c->proxy_protocol_trusted, config->proxy_protocol_trusted.items[i].text);
+    c->cookie_name = mem_strdup(config->cookie_name);
+    c->insecure_server = config->insecure_server;
+    c->https_port = config->authenticate_service_url.port;
+    c->timeout_read = config->timeout_read;
+    c->timeout_idle = config->timeout_idle;
+    describe_mtls(&config->downstream_mtls, c);
     return c;
+}
+
+/* As the worker will: a listener with a certificate of no name, and these rules. */
+static void check_mtls(const struct config_mtls *mtls, struct diag *d)
+{
+    AUTO(x509_pair_fini) struct x509_pair own = {0};
+    AUTO_FREE char *why = NULL;
+    AUTO_FREE char *ca = blob_text(&mtls->ca);
+    AUTO_FREE char *crl = blob_text(&mtls->crl);
+    const struct x509_leaf leaf = {
+        .common_name = "Postern", .not_after_at = 1, .server_auth = true};
+    if (x509_make_self_signed(&leaf, &own) != OK)
+        return;
+    const struct tls_chain chain = {.chain_pem = own.cert_pem, .key_pem = own.key_pem};
+    const struct tls_client_rules rules = {.ca_pem = ca, .crl_pem = *crl ? crl : NULL};
+    const struct tls_server_spec spec = {
+        .chains = &chain, .chain_count = 1, .client_rules = &rules, .alpn_http1 = true};
+    struct tls_context *made = NULL;
+    if (tls_server_new(&spec, &made, &why) != OK)
+        diag_error(d, mtls->ca.at, "downstream_mtls", "%s", why ? why : "cannot be used");
+    tls_unref(made);
 }
 
 void describe_check(const struct config *config, struct diag *d)
@@ -46,4 +87,7 @@ void describe_check(const struct config *config, struct diag *d)
         !config->authenticate_internal_service_url.https)
         diag_error(d, config->authenticate_internal_service_url.at,
                    "authenticate_internal_service_url", "has to be an https URL");
+    /* Files may not have been opened. */
+    if (config->downstream_mtls.ca.text.len)
+        check_mtls(&config->downstream_mtls, d);
 }

@@ -202,7 +202,8 @@ static void load_all(struct keyring *fresh, struct x509_pair *own, const struct 
                    "ssh_address needs SSH host keys; make them with: postern keygen host-keys");
     for (size_t i = 0; i < config->certificate_count; i++)
         load_certificate(fresh, &config->certificates[i], d);
-    if (config->certificate_count == 0 && load_own(fresh, own, config) != OK)
+    if (config->certificate_count == 0 && !config->insecure_server &&
+        load_own(fresh, own, config) != OK)
         diag_error(d, (struct diag_place){.file = config->file}, "certificate_file",
                    "no certificate is configured and none could be made");
 }
@@ -277,6 +278,7 @@ bool keyring_is_self_signed(const struct keyring *k)
 
 void keyring_describe(const struct keyring *k, struct worker_config *c)
 {
+    c->self_signed = k->uses_own;
     for (size_t i = 0; i < k->host_key_count; i++) {
         if (!k->host_keys[i]->retired)
             worker_config_add_host_key(c, public_key_blob(&k->host_keys[i]->key.public));

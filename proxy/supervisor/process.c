@@ -70,8 +70,13 @@ static int spawn(const struct process_spec *spec, struct process *p, int link_fd
     char worker[] = "--worker";
     char *arguments[] = {name, worker, NULL};
     uv_stdio_container_t stdio[PROCESS_FDS] = {
-        inherit(-1),      inherit(STDOUT_FILENO),  inherit(STDERR_FILENO),
-        inherit(link_fd), inherit(spec->https_fd), inherit(spec->ssh_fd),
+        inherit(-1),
+        inherit(STDOUT_FILENO),
+        inherit(STDERR_FILENO),
+        [PROCESS_FD_LINK] = inherit(link_fd),
+        [PROCESS_FD_HTTPS] = inherit(spec->https_fd),
+        [PROCESS_FD_SSH] = inherit(spec->ssh_fd),
+        [PROCESS_FD_REDIRECT] = inherit(spec->redirect_fd),
     };
     const uv_process_options_t options = {.exit_cb = on_exit_,
                                           .file = "/proc/self/exe",

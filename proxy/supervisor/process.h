@@ -12,7 +12,8 @@ enum {
     PROCESS_FD_LINK = 3,
     PROCESS_FD_HTTPS = 4,
     PROCESS_FD_SSH = 5,
-    PROCESS_FDS = 6,
+    PROCESS_FD_REDIRECT = 6,
+    PROCESS_FDS = 7,
 };
 
 struct process;
@@ -28,6 +29,7 @@ struct process_spec {
     struct loop *loop;
     int https_fd;
     int ssh_fd;
+    int redirect_fd;
     process_fn on_exit;
     void *ctx;
 };

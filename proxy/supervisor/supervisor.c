@@ -28,8 +28,10 @@ struct supervisor {
     const struct config *config;
     int https_fd;
     int ssh_fd;
+    int redirect_fd;
     char *address; /* as bound */
     char *ssh_address;
+    char *redirect_address;
     enum phase phase;
     struct process *worker; /* NULL: none is running */
     struct worker_link *link;
@@ -56,6 +58,7 @@ static enum err send_config(struct supervisor *s)
     struct worker_config *c = describe_config(s->config);
     c->https_listener = s->https_fd >= 0;
     c->ssh_listener = s->ssh_fd >= 0;
+    c->redirect_listener = s->redirect_fd >= 0;
     keyring_describe(s->keys, c);
     struct buf body;
     buf_init(&body, WORKER_FRAME_BODY_MAX);
@@ -90,6 +93,7 @@ static enum err reload(void *ctx, const struct config *config, struct diag *d)
     TRY(keyring_load(s->keys, config, d));
     warn_address(config, "address", s->address, config->address, d);
     warn_address(config, "ssh_address", s->ssh_address, config->ssh_address, d);
+    warn_address(config, "http_redirect_addr", s->redirect_address, config->http_redirect_addr, d);
     take_config(s, config);
     enum err e = s->link ? send_config(s) : OK;
     if (e != OK) {
@@ -235,11 +239,12 @@ static void on_link_end(void *ctx, const char *why)
 
 static void close_listeners(struct supervisor *s)
 {
-    if (s->https_fd >= 0)
-        (void)close(s->https_fd);
-    if (s->ssh_fd >= 0)
-        (void)close(s->ssh_fd);
-    s->https_fd = s->ssh_fd = -1;
+    int *const all[] = {&s->https_fd, &s->ssh_fd, &s->redirect_fd};
+    for (size_t i = 0; i < ARRAY_LEN(all); i++) {
+        if (*all[i] >= 0)
+            (void)close(*all[i]);
+        *all[i] = -1;
+    }
 }
 
 static void all_ended(struct supervisor *s)
@@ -313,6 +318,7 @@ static void start_worker(struct supervisor *s)
     const struct process_spec spec = {.loop = s->loop,
                                       .https_fd = s->https_fd,
                                       .ssh_fd = s->ssh_fd,
+                                      .redirect_fd = s->redirect_fd,
                                       .on_exit = on_exit_,
                                       .ctx = s};
     AUTO_FREE char *why = NULL;
@@ -357,7 +363,9 @@ static enum err start(void *ctx, struct daemon *daemon, struct diag *d)
     TRY(keyring_load(s->keys, config, d));
     TRY(bind_one(config, "address", config->address, &s->https_fd, d));
     TRY(bind_one(config, "ssh_address", config->ssh_address, &s->ssh_fd, d));
+    TRY(bind_one(config, "http_redirect_addr", config->http_redirect_addr, &s->redirect_fd, d));
     s->address = mem_strdup(config->address);
+    s->redirect_address = mem_strdup(config->http_redirect_addr);
     s->ssh_address = mem_strdup(config->ssh_address);
     take_config(s, config);
     health_require(daemon_health(daemon), CHECK_WORKER);
@@ -398,11 +406,12 @@ static void fini(void *ctx)
     config_unref(s->config);
     mem_free(s->address);
     mem_free(s->ssh_address);
+    mem_free(s->redirect_address);
 }
 
 int supervisor_main(int argc, char **argv)
 {
-    struct supervisor s = {.https_fd = -1, .ssh_fd = -1};
+    struct supervisor s = {.https_fd = -1, .ssh_fd = -1, .redirect_fd = -1};
     const struct daemon_spec spec = {.service = CONFIG_PROXY,
                                      .ctx = &s,
                                      .validate = validate,

@@ -80,6 +80,17 @@ static void free_texts(struct worker_texts *t)
     mem_free(t->items);
 }
 
+static void free_mtls(struct worker_mtls *m)
+{
+    mem_free(m->ca);
+    mem_free(m->crl);
+    for (size_t i = 0; i < m->match_count; i++) {
+        mem_free(m->matches[i].kind);
+        mem_free(m->matches[i].pattern);
+    }
+    mem_free(m->matches);
+}
+
 void worker_config_unref(const struct worker_config *shared)
 {
     if (!shared || atomic_fetch_sub((atomic_uint *)shared->refs, 1) != 1)
@@ -94,6 +105,8 @@ void worker_config_unref(const struct worker_config *shared)
     free_texts(&c->authorize_targets);
     free_texts(&c->access_log_fields);
     free_texts(&c->proxy_protocol_trusted);
+    mem_free(c->cookie_name);
+    free_mtls(&c->downstream_mtls);
     for (size_t i = 0; i < c->certificate_count; i++)
         mem_free(c->certificates[i].chain_pem);
     for (size_t i = 0; i < c->host_key_count; i++)
@@ -118,6 +131,13 @@ void worker_config_add_certificate(struct worker_config *c, const char *chain_pe
         .id = worker_key_id(view_str(chain_pem)), .chain_pem = mem_strdup(chain_pem)};
 }
 
+void worker_config_add_san_match(struct worker_config *c, const char *kind, const char *pattern)
+{
+    struct worker_mtls *m = &c->downstream_mtls;
+    m->matches = mem_realloc(m->matches, (m->match_count + 1) * sizeof *m->matches);
+    m->matches[m->match_count++] = (struct worker_san_match){mem_strdup(kind), mem_strdup(pattern)};
+}
+
 void worker_config_add_host_key(struct worker_config *c, struct view blob)
 {
     c->host_keys = mem_realloc(c->host_keys, (c->host_key_count + 1) * sizeof *c->host_keys);
@@ -130,6 +150,34 @@ void worker_config_add_host_key(struct worker_config *c, struct view blob)
 static char *text(const char *s)
 {
     return (char *)(s ? s : "");
+}
+
+/* The last part: its message lives until it is packed. */
+static enum err pack_mtls(const struct worker_mtls *mtls, Postern__WorkerConfig *m, struct buf *out)
+{
+    Postern__DownstreamMtls part = POSTERN__DOWNSTREAM_MTLS__INIT;
+    if (!mtls->ca)
+        return pack(&m->base, out);
+    Postern__SanMatch *matches = mem_zalloc_array(mtls->match_count, sizeof *matches);
+    Postern__SanMatch **pointers = mem_zalloc_array(mtls->match_count, sizeof(void *));
+    for (size_t i = 0; i < mtls->match_count; i++) {
+        postern__san_match__init(&matches[i]);
+        matches[i].kind = mtls->matches[i].kind;
+        matches[i].pattern = mtls->matches[i].pattern;
+        pointers[i] = &matches[i];
+    }
+    part.ca = mtls->ca;
+    part.crl = text(mtls->crl);
+    part.reject_connection = mtls->reject_connection;
+    part.max_verify_depth = mtls->max_verify_depth;
+    part.match_subject_alt_names = pointers;
+    part.n_match_subject_alt_names = mtls->match_count;
+    m->downstream_mtls = &part;
+    enum err e = pack(&m->base, out);
+    m->downstream_mtls = NULL;
+    mem_free(matches);
+    mem_free(pointers);
+    return e;
 }
 
 static enum err pack_config(const struct worker_config *c, Postern__WorkerConfig *m,
@@ -164,7 +212,14 @@ static enum err pack_config(const struct worker_config *c, Postern__WorkerConfig
     m->ssh_use_proxy_protocol = c->ssh_use_proxy_protocol;
     m->proxy_protocol_trusted = c->proxy_protocol_trusted.items;
     m->n_proxy_protocol_trusted = c->proxy_protocol_trusted.count;
-    return pack(&m->base, out);
+    m->cookie_name = text(c->cookie_name);
+    m->insecure_server = c->insecure_server;
+    m->self_signed = c->self_signed;
+    m->redirect_listener = c->redirect_listener;
+    m->https_port = c->https_port;
+    m->timeout_read_ms = c->timeout_read;
+    m->timeout_idle_ms = c->timeout_idle;
+    return pack_mtls(&c->downstream_mtls, m, out);
 }
 
 enum err worker_config_write(const struct worker_config *c, struct buf *out)
@@ -199,6 +254,18 @@ static void take_texts(struct worker_texts *t, char **items, size_t count)
         worker_texts_add(t, items[i]);
 }
 
+static void take_mtls(struct worker_config *c, const Postern__DownstreamMtls *m)
+{
+    struct worker_mtls *mtls = &c->downstream_mtls;
+    mtls->ca = mem_strdup(m->ca);
+    mtls->crl = mem_strdup(m->crl);
+    mtls->reject_connection = m->reject_connection;
+    mtls->max_verify_depth = m->max_verify_depth;
+    for (size_t i = 0; i < m->n_match_subject_alt_names; i++)
+        worker_config_add_san_match(c, m->match_subject_alt_names[i]->kind,
+                                    m->match_subject_alt_names[i]->pattern);
+}
+
 static void take_config(struct worker_config *c, const Postern__WorkerConfig *m)
 {
     c->config_hash = mem_strdup(m->config_hash);
@@ -231,6 +298,15 @@ static void take_config(struct worker_config *c, const Postern__WorkerConfig *m)
     c->use_proxy_protocol = m->use_proxy_protocol;
     c->ssh_use_proxy_protocol = m->ssh_use_proxy_protocol;
     take_texts(&c->proxy_protocol_trusted, m->proxy_protocol_trusted, m->n_proxy_protocol_trusted);
+    c->cookie_name = mem_strdup(m->cookie_name);
+    c->insecure_server = m->insecure_server;
+    c->self_signed = m->self_signed;
+    c->redirect_listener = m->redirect_listener;
+    c->https_port = (uint16_t)m->https_port;
+    c->timeout_read = m->timeout_read_ms;
+    c->timeout_idle = m->timeout_idle_ms;
+    if (m->downstream_mtls)
+        take_mtls(c, m->downstream_mtls);
 }
 
 enum err worker_config_parse(struct view body, struct worker_config **out)

@@ -28,6 +28,21 @@ struct worker_certificate {
     char *chain_pem;
 };
 
+struct worker_san_match {
+    char *kind;
+    char *pattern;
+};
+
+/* As struct config_mtls. */
+struct worker_mtls {
+    char *ca;  /* PEM; NULL: client certificates are not asked for */
+    char *crl; /* PEM, or "" */
+    bool reject_connection;
+    uint32_t max_verify_depth;
+    struct worker_san_match *matches;
+    size_t match_count;
+};
+
 /* One of the proxy's public host keys. */
 struct worker_host_key {
     struct worker_key_id id;
@@ -70,6 +85,14 @@ struct worker_config {
     bool use_proxy_protocol;
     bool ssh_use_proxy_protocol;
     struct worker_texts proxy_protocol_trusted;
+    char *cookie_name;
+    bool insecure_server;   /* the HTTPS listener speaks plain HTTP: there are no certificates */
+    bool self_signed;       /* the certificate is one that the supervisor made */
+    bool redirect_listener; /* descriptor PROCESS_FD_REDIRECT is there */
+    uint16_t https_port;    /* that redirects lead to */
+    uint64_t timeout_read;
+    uint64_t timeout_idle;
+    struct worker_mtls downstream_mtls;
     void *refs; /* private */
 };
 
@@ -81,6 +104,7 @@ void worker_config_unref(const struct worker_config *c); /* wipes; NULL is fine 
 /* Takes copies. */
 void worker_texts_add(struct worker_texts *t, const char *text);
 void worker_config_add_certificate(struct worker_config *c, const char *chain_pem);
+void worker_config_add_san_match(struct worker_config *c, const char *kind, const char *pattern);
 void worker_config_add_host_key(struct worker_config *c, struct view blob);
 
 enum err worker_config_write(const struct worker_config *c, struct buf *out);

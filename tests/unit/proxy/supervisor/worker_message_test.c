@@ -34,6 +34,19 @@ static struct worker_config *full_config(void)
     c->access_log_interval = 300000;
     c->use_proxy_protocol = true;
     worker_texts_add(&c->proxy_protocol_trusted, "10.0.0.0/8");
+    c->cookie_name = mem_strdup("_pomerium");
+    c->insecure_server = true;
+    c->self_signed = true;
+    c->redirect_listener = true;
+    c->https_port = 8443;
+    c->timeout_read = 30000;
+    c->timeout_idle = 300000;
+    c->downstream_mtls.ca = mem_strdup("CLIENT CA");
+    c->downstream_mtls.crl = mem_strdup("CRL");
+    c->downstream_mtls.reject_connection = true;
+    c->downstream_mtls.max_verify_depth = 2;
+    worker_config_add_san_match(c, "email", ".*@example[.]test");
+    worker_config_add_san_match(c, "dns", "laptop");
     return c;
 }
 
@@ -68,6 +81,20 @@ static void test_config(void **state)
     assert_true(b->use_proxy_protocol && !b->ssh_use_proxy_protocol);
     assert_int_equal(b->proxy_protocol_trusted.count, 1);
     assert_string_equal(b->proxy_protocol_trusted.items[0], "10.0.0.0/8");
+    assert_string_equal(b->cookie_name, "_pomerium");
+    assert_true(b->insecure_server && b->self_signed && b->redirect_listener);
+    assert_int_equal(b->https_port, 8443);
+    assert_int_equal(b->timeout_read, 30000);
+    assert_int_equal(b->timeout_idle, 300000);
+    const struct worker_mtls *mtls = &b->downstream_mtls;
+    assert_string_equal(mtls->ca, "CLIENT CA");
+    assert_string_equal(mtls->crl, "CRL");
+    assert_true(mtls->reject_connection);
+    assert_int_equal(mtls->max_verify_depth, 2);
+    assert_int_equal(mtls->match_count, 2);
+    assert_string_equal(mtls->matches[0].kind, "email");
+    assert_string_equal(mtls->matches[0].pattern, ".*@example[.]test");
+    assert_string_equal(mtls->matches[1].pattern, "laptop");
     /* A reference of its own keeps it. */
     const struct worker_config *held = worker_config_ref(b);
     worker_config_unref(b);
@@ -79,6 +106,7 @@ static void test_config(void **state)
     /* An empty message is the empty configuration. */
     CHECK_OK(worker_config_parse(VIEW(""), &b));
     assert_string_equal(b->service_key, "");
+    assert_null(b->downstream_mtls.ca);
     worker_config_unref(b);
 }
 
