@@ -2,6 +2,7 @@
 
 #include "common/base/mem.h"
 #include "proto/postern/decide.pb-c.h"
+#include "proxy/decide_internal.h"
 
 struct rpc_method_name convert_decide_method(void)
 {
@@ -65,22 +66,53 @@ enum err convert_send_heartbeat(struct rpc_stream *s, const char *config_hash, u
 struct check_parts {
     Postern__Check check;
     Postern__SshFacts ssh;
+    Postern__TunnelFacts tunnel;
+    Postern__ClientCertificate certificate;
 };
 
-static void fill_check(struct check_parts *p, const struct decide_link *l)
+static void fill_tunnel(struct check_parts *p, const struct decide_facts *f)
 {
-    postern__check__init(&p->check);
+    postern__tunnel_facts__init(&p->tunnel);
+    postern__client_certificate__init(&p->certificate);
+    p->tunnel.authority = text(f->authority);
+    p->tunnel.method = text(f->method);
+    p->tunnel.path = text(f->path);
+    p->tunnel.token = bytes(buf_view(&f->token));
+    p->tunnel.token_place = (Postern__TunnelFacts__TokenPlace)f->token_place;
+    p->tunnel.user_agent = text(f->user_agent);
+    p->tunnel.request_id = text(f->request_id);
+    p->certificate.presented = f->certificate_presented;
+    p->certificate.valid = f->certificate_valid;
+    p->certificate.error = text(f->certificate_error);
+    p->certificate.leaf = bytes(buf_view(&f->leaf));
+    p->tunnel.client_certificate = &p->certificate;
+    p->check.tunnel = &p->tunnel;
+}
+
+static void fill_ssh(struct check_parts *p, const struct decide_link *l)
+{
     postern__ssh_facts__init(&p->ssh);
     p->ssh.login = text(l->login);
     p->ssh.route = text(l->route);
     p->ssh.public_key = bytes(buf_view(&l->key));
     p->ssh.key_algorithm = text(l->key_type);
     p->ssh.client_version = text(l->client_version);
+    p->check.ssh = &p->ssh;
+}
+
+static void fill_check(struct check_parts *p, const struct decide_link *l)
+{
+    static const char *const protocols[] = {
+        [DECIDE_SSH] = "ssh", [DECIDE_TCP] = "tcp", [DECIDE_UDP] = "udp", [DECIDE_HTTP] = "http"};
+    postern__check__init(&p->check);
     p->check.connection_id = text(l->id);
-    p->check.protocol = text("ssh");
+    p->check.protocol = text(protocols[l->protocol]);
     p->check.source_address = text(l->source);
     p->check.attempt = l->attempt;
-    p->check.ssh = &p->ssh;
+    if (l->facts)
+        fill_tunnel(p, l->facts);
+    else
+        fill_ssh(p, l);
 }
 
 enum err convert_send_check(struct rpc_stream *s, const struct decide_link *l)
@@ -216,6 +248,12 @@ static enum decide_verdict verdict_of(Postern__Decision__Verdict v)
     }
 }
 
+static enum decide_cause cause_of(Postern__Decision__Cause c)
+{
+    _Static_assert((int)DECIDE_UNAVAILABLE == (int)POSTERN__DECISION__CAUSE__UNAVAILABLE, "");
+    return (unsigned)c <= DECIDE_UNAVAILABLE ? (enum decide_cause)c : DECIDE_CAUSE_NONE;
+}
+
 static void read_upstream(const Postern__Upstream *u, struct decide_decision *d)
 {
     d->addresses = (const char *const *)u->addresses;
@@ -243,6 +281,9 @@ static void read_decision(const Postern__Decision *m, struct decide_decision *d)
         .route_id = m->route_id,
         .binding_key = m->binding_key,
         .shell = m->shell,
+        .cause = cause_of(m->cause),
+        .body = view_of(m->body.data, m->body.len),
+        .service_account = m->service_account,
         .state.config_hash = text(NULL),
     };
     if (m->upstream)
@@ -251,9 +292,7 @@ static void read_decision(const Postern__Decision *m, struct decide_decision *d)
         d->state = (struct decide_state_version){.server_version = m->state->server_version,
                                                  .record_version = m->state->record_version,
                                                  .config_hash = m->state->config_hash};
-    /* An answer that lacks what it needs is none. */
-    if ((d->verdict == DECIDE_ALLOW && !d->address_count && !d->shell) ||
-        (d->verdict == DECIDE_LOGIN && !m->login))
+    if (d->verdict == DECIDE_LOGIN && !m->login && d->cause == DECIDE_CAUSE_NONE)
         d->verdict = DECIDE_DENY;
 }
 
@@ -336,6 +375,7 @@ void convert_message(const ProtobufCMessage *message, struct convert_message *ou
     case POSTERN__AUTHORIZE_MESSAGE__MESSAGE_ROUTES:
         out->kind = CONVERT_ROUTES;
         out->config_hash = m->routes->config_hash;
+        out->more = m->routes->more;
         break;
     case POSTERN__AUTHORIZE_MESSAGE__MESSAGE_HEARTBEAT:
         out->kind = CONVERT_HEARTBEAT;

@@ -60,6 +60,7 @@ struct convert_message {
     const char *config_hash; /* HELLO, ROUTES */
     uint64_t streams;        /* HEARTBEAT, as the next */
     bool lagging;
+    bool more;            /* ROUTES: the table is not complete */
     bool accepted;        /* LOGIN_RESULT */
     const char *sentence; /* LOGIN_RESULT, REFUSAL, CUT, SHELL_RESULT */
     uint32_t status;      /* SHELL_RESULT */
@@ -69,6 +70,9 @@ struct convert_message {
 };
 
 void convert_message(const ProtobufCMessage *message, struct convert_message *out);
+
+/* Appends the clusters of a CONVERT_ROUTES; one that makes no sense is left out. */
+void convert_clusters(const ProtobufCMessage *message, struct cluster_specs *specs);
 
 /* The order of a CONVERT_PROBE, as probes_start takes it; NULL when it is malformed. */
 struct probe_order *convert_probe(const ProtobufCMessage *message);

@@ -41,13 +41,17 @@ void decide_register(struct decide *d)
 {
     const struct decide_link *batch[DECIDE_REGISTER_MAX];
     size_t n = 0;
+    size_t bytes = 0;
     for (struct decide_link *l = d->first; l && d->stream; l = l->next) {
-        if (l->phase == DECIDE_LINK_LIVE || l->phase == DECIDE_LINK_WAITING)
-            batch[n++] = l;
-        if (n == DECIDE_REGISTER_MAX) {
+        if (l->phase != DECIDE_LINK_LIVE && l->phase != DECIDE_LINK_WAITING)
+            continue;
+        batch[n++] = l;
+        bytes += decide_link_size(l);
+        if (n == DECIDE_REGISTER_MAX || bytes >= DECIDE_REGISTER_BYTES) {
             if (!decide_sent(d, convert_send_register(d->stream, batch, n)))
                 return;
             n = 0;
+            bytes = 0;
         }
     }
     if (n)
@@ -63,18 +67,44 @@ static void set_state(struct decide_link *l, const struct decide_state_version *
     mem_set_str(&l->state.config_hash, s->config_hash);
 }
 
+/* An answer that lacks what it needs is none. */
+static bool is_whole(const struct decide_link *l, const struct decide_decision *v)
+{
+    if (v->verdict != DECIDE_ALLOW)
+        return true;
+    switch (l->protocol) {
+    case DECIDE_SSH:
+        return v->address_count || v->shell;
+    case DECIDE_TCP:
+    case DECIDE_UDP:
+        return *v->route_id;
+    case DECIDE_HTTP:
+        break;
+    }
+    return true;
+}
+
+static enum decide_link_phase phase_after(const struct decide_link *l, enum decide_verdict v)
+{
+    if (v == DECIDE_ALLOW && l->protocol != DECIDE_HTTP)
+        return DECIDE_LINK_LIVE;
+    /* A request is answered: whoever signs in comes again. */
+    if (v == DECIDE_LOGIN && l->protocol == DECIDE_SSH)
+        return DECIDE_LINK_WAITING;
+    return DECIDE_LINK_IDLE;
+}
+
 static void on_decision(struct decide_link *l, const struct convert_message *m)
 {
-    const struct decide_decision *v = &m->decision;
+    struct decide_decision copy = m->decision;
+    const struct decide_decision *v = &copy;
     bool asked = l->phase == DECIDE_LINK_CHECKING || l->phase == DECIDE_LINK_WAITING;
     if (!asked || m->number != l->attempt)
         return;
+    if (!is_whole(l, v))
+        copy.verdict = DECIDE_DENY;
     l->answer_at = TIMER_NEVER;
-    l->phase = DECIDE_LINK_IDLE;
-    if (v->verdict == DECIDE_ALLOW)
-        l->phase = DECIDE_LINK_LIVE;
-    else if (v->verdict == DECIDE_LOGIN)
-        l->phase = DECIDE_LINK_WAITING;
+    l->phase = phase_after(l, v->verdict);
     set_state(l, &v->state);
     mem_set_str(&l->code, v->code);
     mem_set_str(&l->binding_key, v->binding_key);
@@ -196,6 +226,7 @@ static bool expire_question(struct decide_link *l, uint64_t now)
     if (l->phase == DECIDE_LINK_CHECKING && now >= l->answer_at) {
         struct decide_decision deny = nothing;
         deny.sentence = sentence;
+        deny.cause = DECIDE_UNAVAILABLE;
         struct decide *d = l->decide;
         if (l->is_sent && d->phase == DECIDE_UP)
             IGNORE(convert_send_cancel(d->stream, l), "its answer would be stale");
@@ -232,9 +263,10 @@ static void expire(struct decide *d, uint64_t now)
     bool is_down = d->phase != DECIDE_UP;
     bool warns = is_down && !d->is_warned && now - d->lost_at >= d->config->revocation_grace / 2;
     d->is_warned = d->is_warned || warns;
-    struct decide_link *next;
-    for (struct decide_link *l = d->first; l; l = next) {
-        next = l->next; /* a callback closes no other link than its own */
+    struct decide_link *l;
+    d->cursor = d->first;
+    while ((l = d->cursor)) {
+        d->cursor = l->next; /* a callback may close any link: remove_link looks after this one */
         if (!expire_question(l, now) && is_down)
             expire_live(d, l, now, warns);
     }
@@ -245,6 +277,10 @@ static void on_tick(void *ctx)
     struct decide *d = ctx;
     uint64_t now = decide_now(d);
     decide_stream_tick(d, now);
+    if (d->clusters_due) {
+        d->clusters_due = false;
+        d->on_clusters(d->clusters_ctx);
+    }
     if (d->phase == DECIDE_UP)
         decide_send_questions(d);
     expire(d, now);
@@ -275,6 +311,20 @@ struct decide *decide_new(const struct decide_host *host)
     return d;
 }
 
+void decide_watch_clusters(struct decide *d, loop_fn fn, void *ctx)
+{
+    d->on_clusters = fn;
+    d->clusters_ctx = ctx;
+    d->clusters_due = fn && d->clusters;
+}
+
+struct cluster_specs *decide_take_clusters(struct decide *d)
+{
+    struct cluster_specs *clusters = d->clusters;
+    d->clusters = NULL;
+    return clusters;
+}
+
 void decide_stop(struct decide *d, loop_fn closed, void *ctx)
 {
     d->is_stopped = true;
@@ -292,6 +342,7 @@ void decide_free(struct decide *d)
     timer_fini(&d->timer);
     decide_stream_fini(d);
     map_fini(&d->links);
+    cluster_specs_free(d->clusters);
     worker_config_unref(d->config);
     mem_free(d->instance_id);
     mem_free(d->build);

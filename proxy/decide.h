@@ -8,6 +8,9 @@
  * A question that has no answer within grpc_client_timeout is answered here, by a sentence. Without
  * an authorize live connections go on for revocation_grace; their users are warned at half of it.
  *
+ * What is asked about is an SSH login, a tunnel, or a request that is neither ("http": who may see
+ * what). The last is one question: it is answered and forgotten, never live.
+ *
  * Events are never raised inside a call of this header.
  */
 #ifndef PROXY_DECIDE_H
@@ -21,15 +24,33 @@
 #include "common/base/err.h"
 #include "common/base/view.h"
 #include "common/io/loop.h"
+#include "common/io/tls.h"
 #include "common/rpc/rpc.h"
 #include "proxy/supervisor/worker_message.h"
+#include "proxy/tunnel/cluster.h"
 
 enum {
     DECIDE_PROTOCOL = 1,
     DECIDE_HEARTBEAT_MS = 1000,
     DECIDE_SILENCE_MS = 3000,
-    DECIDE_REGISTER_MAX = 500, /* connections of one Register */
+    DECIDE_REGISTER_MAX = 500, /* connections of one Register, as the next */
+    DECIDE_REGISTER_BYTES = 1 << 20,
     DECIDE_ID_LEN = 32,
+    DECIDE_TOKEN_MAX = 16 * 1024,
+    DECIDE_LEAF_MAX = 16 * 1024,
+};
+
+enum decide_protocol { DECIDE_SSH, DECIDE_TCP, DECIDE_UDP, DECIDE_HTTP };
+
+/* Why it is not ALLOW; of all but SSH. The numbers of the message. */
+enum decide_cause {
+    DECIDE_CAUSE_NONE,
+    DECIDE_UNAUTHENTICATED,
+    DECIDE_TOKEN_INVALID,
+    DECIDE_POLICY,
+    DECIDE_ROUTE_NOT_FOUND,
+    DECIDE_CLIENT_CERTIFICATE,
+    DECIDE_UNAVAILABLE,
 };
 
 enum decide_verdict {
@@ -66,6 +87,9 @@ struct decide_decision {
     const char *binding_key;
     bool shell; /* ALLOW: the management shell; there are no addresses */
     struct decide_state_version state;
+    enum decide_cause cause;
+    struct view body;     /* HTTP, ALLOW: what is answered */
+    bool service_account; /* ALLOW: the identity is one */
 };
 
 enum decide_shell_verb { DECIDE_WHOAMI, DECIDE_LOGOUT };
@@ -82,9 +106,23 @@ struct decide_events {
     void (*on_warn)(void *ctx, const char *line);
 };
 
+/* What a request says (TunnelFacts); views are copied. */
+struct decide_tunnel {
+    struct view authority;
+    struct view method;
+    struct view path;
+    struct view token;
+    unsigned token_place; /* TunnelFacts.TokenPlace */
+    struct tls_client_certificate certificate;
+    struct view user_agent;
+    const char *request_id;
+};
+
 /* What is asked about; views are copied. */
 struct decide_check {
-    const char *source; /* textual IP */
+    enum decide_protocol protocol;
+    const char *source;                 /* textual IP */
+    const struct decide_tunnel *tunnel; /* all but SSH; else the rest */
     struct view login;
     struct view route;
     struct view key;
@@ -112,6 +150,8 @@ struct decide_link {
     bool is_cut;        /* authorize waits for CutDone */
     uint64_t answer_at; /* when a question is given up */
     uint32_t attempt;
+    enum decide_protocol protocol;
+    struct decide_facts *facts; /* NULL: SSH */
     char *source;
     char *login;
     char *route;
@@ -163,6 +203,15 @@ void decide_stop(struct decide *d, loop_fn closed, void *ctx);
 void decide_free(struct decide *d);
 
 bool decide_is_connected(const struct decide *d);
+
+/*
+ * The clusters in force belong to one watcher: `fn(ctx)` when there are new ones to take, also
+ * later when there are some now. NULL ends it. A stream that is lost leaves them in force.
+ */
+void decide_watch_clusters(struct decide *d, loop_fn fn, void *ctx);
+
+/* NULL when there are no newer ones than those that were taken. */
+struct cluster_specs *decide_take_clusters(struct decide *d);
 
 /* `id` is DECIDE_ID_LEN hex digits; `events` is static. */
 void decide_link_open(struct decide *d, struct decide_link *l, const char *id,

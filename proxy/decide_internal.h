@@ -28,7 +28,24 @@ struct decide_leg {
     enum decide_phase phase;
     uint64_t heard_at;
     char address[ADDRESS_TEXT_MAX];
-    char *config_hash; /* that its authorize runs; NULL until its Hello */
+    char *config_hash;              /* that its authorize runs; NULL until its Hello */
+    struct cluster_specs *clusters; /* of its table; NULL: has been taken, or none came */
+    struct cluster_specs *coming;   /* of a table that is not complete; NULL: none is */
+};
+
+/* Copies of struct decide_tunnel. */
+struct decide_facts {
+    char *authority;
+    char *method;
+    char *path;
+    char *user_agent;
+    char *request_id;
+    struct buf token; /* wiped */
+    unsigned token_place;
+    bool certificate_presented;
+    bool certificate_valid;
+    char *certificate_error;
+    struct buf leaf;
 };
 
 struct decide {
@@ -60,12 +77,20 @@ struct decide {
     bool is_stopped;
     struct map links; /* by id */
     struct decide_link *first;
+    struct decide_link *cursor;     /* what is looked at next, while all are */
+    struct cluster_specs *clusters; /* to be taken */
+    bool clusters_due;              /* the watcher has not been told of them */
+    loop_fn on_clusters;
+    void *clusters_ctx;
 };
 
 static inline uint64_t decide_now(const struct decide *d)
 {
     return loop_now_ms(d->host.loop);
 }
+
+/* Bytes that the link takes in a Register, of what peers decide on; more or less. */
+size_t decide_link_size(const struct decide_link *l);
 
 /* False when the stream was dropped. A message that is no question must not be lost. */
 bool decide_sent(struct decide *d, enum err e);

@@ -27,9 +27,27 @@ void decide_link_open(struct decide *d, struct decide_link *l, const char *id,
     CHECK(!map_put(&d->links, view_str(l->id), l));
 }
 
+static size_t text_len(const char *s)
+{
+    return s ? strlen(s) : 0;
+}
+
+size_t decide_link_size(const struct decide_link *l)
+{
+    enum { IDS = 512 };
+    const struct decide_facts *f = l->facts;
+    if (!f)
+        return IDS + l->key.len + text_len(l->login) + text_len(l->route) +
+               text_len(l->client_version);
+    return IDS + f->token.len + f->leaf.len + text_len(f->authority) + text_len(f->path) +
+           text_len(f->user_agent) + text_len(f->request_id) + text_len(f->certificate_error);
+}
+
 static void remove_link(struct decide_link *l)
 {
     struct decide *d = l->decide;
+    if (d->cursor == l)
+        d->cursor = l->next;
     if (l->next)
         l->next->prev = l->prev;
     if (l->prev)
@@ -39,8 +57,24 @@ static void remove_link(struct decide_link *l)
     (void)map_remove(&d->links, view_str(l->id));
 }
 
+static void free_facts(struct decide_facts *f)
+{
+    if (!f)
+        return;
+    buf_wipe(&f->token);
+    buf_fini(&f->leaf);
+    mem_free(f->authority);
+    mem_free(f->method);
+    mem_free(f->path);
+    mem_free(f->user_agent);
+    mem_free(f->request_id);
+    mem_free(f->certificate_error);
+    mem_free(f);
+}
+
 static void free_link(struct decide_link *l)
 {
+    free_facts(l->facts);
     char *texts[] = {
         l->source,      l->login,      l->route,   l->key_type, l->client_version,   l->code,
         l->binding_key, l->session_id, l->user_id, l->upstream, l->state.config_hash};
@@ -85,10 +119,35 @@ static void set_bytes(struct buf *b, struct view bytes)
     IGNORE(buf_append(b, view_take(bytes, b->max)), "longer keys were refused before");
 }
 
+static struct decide_facts *make_facts(const struct decide_tunnel *t)
+{
+    struct decide_facts *f = mem_zalloc(sizeof *f);
+    set_text(&f->authority, t->authority);
+    set_text(&f->method, t->method);
+    set_text(&f->path, t->path);
+    set_text(&f->user_agent, t->user_agent);
+    set_text(&f->request_id, view_str(t->request_id));
+    buf_init(&f->token, DECIDE_TOKEN_MAX);
+    /* One that is too long is none that we made: its beginning is as invalid. */
+    set_bytes(&f->token, t->token);
+    f->token_place = t->token_place;
+    f->certificate_presented = t->certificate.presented;
+    f->certificate_valid = t->certificate.valid && t->certificate.leaf.len <= DECIDE_LEAF_MAX;
+    set_text(&f->certificate_error, view_str(t->certificate.error));
+    buf_init(&f->leaf, DECIDE_LEAF_MAX);
+    if (t->certificate.leaf.len <= DECIDE_LEAF_MAX)
+        set_bytes(&f->leaf, t->certificate.leaf);
+    return f;
+}
+
 void decide_ask(struct decide_link *l, const struct decide_check *check)
 {
     struct decide *d = l->decide;
     CHECK(l->phase != DECIDE_LINK_LIVE);
+    CHECK((check->protocol == DECIDE_SSH) == !check->tunnel);
+    l->protocol = check->protocol;
+    free_facts(l->facts);
+    l->facts = check->tunnel ? make_facts(check->tunnel) : NULL;
     mem_set_str(&l->source, check->source);
     set_text(&l->login, check->login);
     set_text(&l->route, check->route);

@@ -63,6 +63,8 @@ static void close_leg(struct decide_leg **p)
         return;
     rpc_channel_close(leg->channel, NULL, NULL); /* ends the stream without a callback */
     mem_free(leg->config_hash);
+    cluster_specs_free(leg->clusters);
+    cluster_specs_free(leg->coming);
     mem_free(leg);
 }
 
@@ -133,9 +135,19 @@ bool decide_sent(struct decide *d, enum err e)
 
 /* --- taking a stream into use --- */
 
+static void use_clusters(struct decide *d, struct decide_leg *leg)
+{
+    cluster_specs_free(d->clusters);
+    d->clusters = leg->clusters;
+    leg->clusters = NULL;
+    if (d->on_clusters && d->clusters)
+        d->on_clusters(d->clusters_ctx);
+}
+
 /* `leg` has its route table. */
 static void take_into_use(struct decide *d, struct decide_leg *leg)
 {
+    use_clusters(d, leg);
     d->stream = leg->stream;
     d->phase = DECIDE_UP;
     d->is_warned = false;
@@ -174,11 +186,23 @@ static void win(struct decide *d, struct decide_leg *leg)
     take_into_use(d, leg);
 }
 
-static void on_routes(struct decide *d, struct decide_leg *leg, const struct convert_message *m)
+static void on_routes(struct decide *d, struct decide_leg *leg, const struct convert_message *m,
+                      const ProtobufCMessage *message)
 {
+    if (!leg->coming)
+        leg->coming = cluster_specs_new();
+    convert_clusters(message, leg->coming);
+    if (m->more)
+        return;
+    cluster_specs_free(leg->clusters);
+    leg->clusters = leg->coming;
+    leg->coming = NULL;
     mem_set_str(&leg->config_hash, m->config_hash);
-    if (leg->phase != DECIDE_GREETED)
-        return; /* a reload of authorize */
+    if (leg->phase != DECIDE_GREETED) { /* a reload of authorize */
+        if (leg == d->main)
+            use_clusters(d, leg);
+        return;
+    }
     leg->phase = DECIDE_UP;
     if (leg == d->candidate)
         move(d);
@@ -267,7 +291,7 @@ static void on_message(void *ctx, const ProtobufCMessage *message)
     if (m.kind == CONVERT_HELLO && leg->phase == DECIDE_GREETING)
         on_hello(d, leg, &m);
     else if (m.kind == CONVERT_ROUTES)
-        on_routes(d, leg, &m);
+        on_routes(d, leg, &m, message);
     else if (leg != d->main)
         return;
     else if (m.kind == CONVERT_HEARTBEAT)

@@ -1,23 +1,12 @@
 #include "proxy/front.h"
 
-#include <stdio.h>
-
 #include "common/base/check.h"
 #include "common/base/mem.h"
-#include "common/base/messages.h"
-#include "common/base/text.h"
-#include "common/daemon/log.h"
 #include "common/daemon/metrics.h"
 #include "proxy/front_parts.h"
 
 /* So low that on_drain tells when all is sent. */
 enum { QUEUE_LOW = 1 };
-
-static const uint32_t phase_ms[FRONT_PHASE_COUNT] = {
-    [FRONT_PHASE_HEAD] = FRONT_HEAD_MS,         [FRONT_PHASE_IDLE] = FRONT_IDLE_MS,
-    [FRONT_PHASE_BODY] = FRONT_BODY_MS,         [FRONT_PHASE_DIAL] = 2 * FRONT_DIAL_MS,
-    [FRONT_PHASE_UPSTREAM] = FRONT_UPSTREAM_MS, [FRONT_PHASE_WRITE] = FRONT_WRITE_MS,
-};
 
 /* --- ends --- */
 
@@ -25,7 +14,7 @@ static void maybe_done(struct front *f)
 {
     if (f->count > 0)
         return;
-    if (f->draining && f->on_drained) {
+    if (f->on_drained) {
         loop_fn fn = f->on_drained;
         f->on_drained = NULL;
         fn(f->drained_ctx);
@@ -37,6 +26,8 @@ static void maybe_done(struct front *f)
     tls_unref(f->client);
     mem_free(f->host);
     mem_free(f->target);
+    mem_free(f->cookie_name);
+    ssh_startups_fini(&f->startups);
     loop_fn fn = f->on_closed;
     void *ctx = f->closed_ctx;
     mem_free(f);
@@ -44,14 +35,52 @@ static void maybe_done(struct front *f)
         fn(ctx);
 }
 
-static void pace(struct front *f)
+static void on_stream_closed(void *ctx)
 {
-    if (!f->arrivals)
+    struct front_conn *c = ctx;
+    struct front *f = c->front;
+    *(c->previous ? &c->previous->next : &f->first) = c->next;
+    *(c->next ? &c->next->previous : &f->last) = c->previous;
+    mem_free(c);
+    f->count--;
+    maybe_done(f);
+}
+
+/* What it holds but the socket. */
+static struct stream *let_go(struct front_conn *c, const char *why)
+{
+    struct stream *s = c->stream;
+    c->stream = NULL;
+    if (c->protocol)
+        c->protocol->close(c, why);
+    c->protocol = NULL;
+    ssh_startups_remove(&c->front->startups, &c->place);
+    timer_fini(&c->deadline.timer);
+    timer_fini(&c->kick);
+    return s;
+}
+
+void front_close_conn(struct front_conn *c, const char *why)
+{
+    if (c->stream)
+        stream_close(let_go(c, why), 0, on_stream_closed, c);
+}
+
+void front_end_tunnel(struct front_conn *c)
+{
+    uint32_t linger_ms = c->front->draining ? 0 : FRONT_LINGER_MS;
+    if (c->stream)
+        stream_close(let_go(c, ""), linger_ms, on_stream_closed, c);
+}
+
+/* Room: the oldest of the source that has most connections without a tunnel. */
+static void shed(struct front *f)
+{
+    const struct ssh_startup *oldest = ssh_startups_oldest(&f->startups);
+    if (!oldest)
         return;
-    if (f->resting || f->count >= FRONT_CONNECTIONS_MAX)
-        arrivals_pause(f->arrivals);
-    else
-        arrivals_resume(f->arrivals);
+    struct front_conn *c = oldest->owner;
+    stream_abort(let_go(c, "too many connections"), on_stream_closed, c);
 }
 
 void front_rest(struct front *f, bool rest)
@@ -59,283 +88,184 @@ void front_rest(struct front *f, bool rest)
     if (!f)
         return;
     f->resting = rest;
-    pace(f);
-}
-
-static void on_stream_closed(void *ctx)
-{
-    struct front_conn *c = ctx;
-    struct front *f = c->front;
-    if (c->previous)
-        c->previous->next = c->next;
-    else
-        f->first = c->next;
-    if (c->next)
-        c->next->previous = c->previous;
-    else
-        f->last = c->previous;
-    http_link_fini(&c->link);
-    timer_fini(&c->deadline);
-    mem_free(c);
-    f->count--;
-    pace(f);
-    maybe_done(f);
-}
-
-void front_close_conn(struct front_conn *c)
-{
-    if (!c->link.stream)
+    while (rest && f->startups.unproved > FRONT_CONNECTIONS_REST)
+        shed(f);
+    if (!f->arrivals)
         return;
-    front_exchange_end(c);
-    timer_clear(&c->deadline);
-    stream_close(c->link.stream, 0, on_stream_closed, c);
-    c->link.stream = NULL;
+    if (rest)
+        arrivals_pause(f->arrivals);
+    else
+        arrivals_resume(f->arrivals);
+}
+
+bool front_wait(struct front_exchange *x)
+{
+    struct front *f = x->conn->front;
+    const struct ssh_startup *oldest = ssh_startups_oldest(&f->startups);
+    if (f->waiting >= FRONT_WAITING_MAX && oldest && oldest->owner != x->conn)
+        shed(f);
+    if (f->waiting >= FRONT_WAITING_MAX)
+        return false;
+    f->waiting++;
+    x->waits = true;
+    return true;
+}
+
+void front_wait_over(struct front_exchange *x)
+{
+    if (x->waits)
+        x->conn->front->waiting--;
+    x->waits = false;
 }
 
 /* --- deadlines --- */
 
-static enum front_phase phase_of(const struct front_conn *c)
+void front_deadline_set(const struct front *f, struct front_deadline *d, enum front_phase phase,
+                        uint64_t progress)
 {
-    const struct front_exchange *x = &c->exchange;
-    const struct http1 *http = &c->link.http;
-    if (x->active && !x->opened)
-        return FRONT_PHASE_DIAL;
-    if (x->active && !x->response_begun)
-        return x->request_done ? FRONT_PHASE_UPSTREAM : FRONT_PHASE_BODY;
-    if (x->active || http1_output(http).len || stream_pending(c->link.stream) > QUEUE_LOW)
-        return FRONT_PHASE_WRITE;
-    if (http1_in_head(http))
-        return FRONT_PHASE_HEAD;
-    if (http1_is_idle(http))
-        return c->phase == FRONT_PHASE_HEAD ? FRONT_PHASE_HEAD : FRONT_PHASE_IDLE;
-    return FRONT_PHASE_BODY;
-}
-
-static void set_deadline(struct front_conn *c)
-{
-    enum front_phase phase = phase_of(c);
-    uint64_t progress = stream_bytes_out(c->link.stream);
-    if (phase == c->phase && (phase != FRONT_PHASE_WRITE || progress == c->progress))
+    const uint64_t ms[] = {
+        [FRONT_PHASE_HEAD] = f->head_ms,
+        [FRONT_PHASE_IDLE] = f->idle_ms,
+        [FRONT_PHASE_BODY] = FRONT_BODY_MS,
+        [FRONT_PHASE_DIAL] = 2 * FRONT_DIAL_MS,
+        [FRONT_PHASE_UPSTREAM] = FRONT_UPSTREAM_MS,
+        [FRONT_PHASE_WRITE] = FRONT_WRITE_MS,
+    };
+    if (phase == d->phase && (phase != FRONT_PHASE_WRITE || progress == d->progress))
         return;
-    c->phase = phase;
-    c->progress = progress;
-    timer_after(&c->deadline, phase_ms[phase]);
+    d->phase = phase;
+    d->progress = progress;
+    if (phase == FRONT_PHASE_NONE)
+        timer_clear(&d->timer);
+    else
+        timer_after(&d->timer, ms[phase]);
 }
 
 static void on_deadline(void *ctx)
 {
     struct front_conn *c = ctx;
-    if (c->phase == FRONT_PHASE_DIAL || c->phase == FRONT_PHASE_UPSTREAM)
-        front_exchange_timeout(c);
+    if (c->protocol)
+        c->protocol->deadline(c);
     else
-        front_close_conn(c);
+        front_close_conn(c, "nothing came in time");
 }
 
-/* --- requests --- */
-
-void front_count_status(unsigned status)
-{
-    char code[16];
-    (void)snprintf(code, sizeof code, "%u", status);
-    metrics_add(METRIC_HTTP_REQUESTS, 1, code);
-}
-
-void front_answer(struct front_conn *c, uint16_t status, const char *sentence, bool close)
-{
-    AUTO(fields_fini) struct fields f = {0};
-    AUTO_FREE char *page = mem_printf("%s\n", sentence);
-    struct view body = view_str(page);
-    const struct http1_head head = {.status = status,
-                                    .fields = &f,
-                                    .body = HTTP1_BODY_LENGTH,
-                                    .body_len = body.len,
-                                    .close = close || c->front->draining};
-    struct http1 *http = &c->link.http;
-    c->status = status;
-    front_count_status(status);
-    bool ok = fields_add_str(&f, "Content-Type", "text/plain; charset=utf-8") == OK &&
-              fields_add_str(&f, "Cache-Control", "no-store") == OK &&
-              fields_add_str(&f, "X-Content-Type-Options", "nosniff") == OK &&
-              http1_send_head(http, &head) == OK && http1_send_body(http, body) == OK &&
-              http1_send_end(http) == OK;
-    if (!ok)
-        http1_abort(http);
-}
-
-static void draw_id(struct front_conn *c)
-{
-    uint8_t id[16];
-    AUTO(buf_fini) struct buf hex;
-    buf_init(&hex, FRONT_ID_TEXT);
-    rng_fill(&c->front->rng, id, sizeof id);
-    IGNORE(text_hex(view_of(id, sizeof id), &hex), "fits");
-    memcpy(c->request_id, buf_ptr(&hex), hex.len);
-}
-
-static void begin_request(struct front_conn *c, struct http1_head *head)
-{
-    draw_id(c);
-    c->status = 0;
-    enum front_route route = front_route(head->authority, head->path, c->front->host);
-    bool is_get = view_eq_str(head->method, "GET") || view_eq_str(head->method, "HEAD");
-    if (log_enabled(CONFIG_LOG_DEBUG) || route == FRONT_FORWARD) {
-        char ip[ADDRESS_TEXT_MAX];
-        address_ip_text(&c->peer, ip);
-        log_at(route == FRONT_FORWARD ? CONFIG_LOG_INFO : CONFIG_LOG_DEBUG, "http request",
-               LOG_STR("request-id", c->request_id), LOG_STR("ip", ip),
-               LOG_VIEW("method", head->method), LOG_VIEW("host", head->authority),
-               LOG_VIEW("path", front_log_path(head->path)));
-    }
-    if (route == FRONT_NOT_FOUND) {
-        front_answer(c, 404, message_text(MESSAGE_FRONT_NOT_FOUND), false);
-    } else if (route == FRONT_ALIVE) {
-        if (is_get)
-            front_answer(c, 200, "OK", false);
-        else
-            front_answer(c, 405, message_text(MESSAGE_FRONT_METHOD), false);
-    } else if (head->body == HTTP1_BODY_LENGTH && head->body_len > FRONT_BODY_MAX) {
-        front_answer(c, 413, message_text(MESSAGE_FRONT_TOO_LARGE), true);
-    } else if (front_forward_head(head, &c->peer, c->request_id) != OK) {
-        front_answer(c, 431, message_text(MESSAGE_FRONT_TOO_LARGE), true);
-    } else {
-        front_exchange_begin(c, head);
-    }
-}
-
-static void take_event(struct front_conn *c, const struct http1_event *e)
-{
-    switch (e->type) {
-    case HTTP1_HEAD:
-        begin_request(c, e->head);
-        break;
-    case HTTP1_BODY:
-    case HTTP1_END:
-        /* Without an exchange it is the rest of a request that has been answered. */
-        if (c->exchange.active)
-            front_exchange_request(c, e);
-        break;
-    case HTTP1_FAILED:
-        if (c->exchange.active)
-            front_exchange_end(c);
-        if (e->status)
-            front_answer(c, e->status, http1_reason(e->status), true);
-        else
-            http1_abort(&c->link.http);
-        break;
-    case HTTP1_CLOSED:
-    case HTTP1_INTERIM:
-    case HTTP1_TUNNEL:
-        http1_abort(&c->link.http);
-        break;
-    }
-}
-
-static bool step_request(struct front_conn *c)
-{
-    struct http1_event e;
-    if (!c->link.stream || (c->exchange.active && !front_exchange_takes(c)))
-        return false;
-    /* A full output waits for its reader before the next request is looked at. */
-    if (!c->exchange.active && http1_output(&c->link.http).len)
-        return false;
-    if (!http_link_next(&c->link, &e))
-        return false;
-    take_event(c, &e);
-    return true;
-}
-
-/* True when what was to be sent is gone, so that the next request may be looked at. */
-static bool flush(struct front_conn *c)
-{
-    bool was_full = http1_output(&c->link.http).len > 0;
-    if (c->exchange.active)
-        http_link_flush(&c->exchange.link);
-    http_link_flush(&c->link);
-    return was_full && http1_output(&c->link.http).len == 0;
-}
+/* --- turns --- */
 
 void front_turn(struct front_conn *c)
 {
-    if (c->in_turn || !c->link.stream)
+    if (c->in_turn) {
+        c->again = true;
         return;
-    c->in_turn = true;
-    bool more = true;
-    while (more && c->link.stream) {
-        more = step_request(c);
-        more = front_exchange_step(c) || more;
-        more = flush(c) || more;
     }
+    c->in_turn = true;
+    do {
+        c->again = false;
+        if (c->stream && c->protocol)
+            c->protocol->turn(c);
+    } while (c->again && c->stream);
     c->in_turn = false;
-    if (!c->link.stream)
+}
+
+static void on_kick(void *ctx)
+{
+    front_turn(ctx);
+}
+
+void front_kick(struct front_conn *c)
+{
+    if (c->stream)
+        timer_after(&c->kick, 0);
+}
+
+void front_count_tunnel(struct front_conn *c, bool is_live)
+{
+    struct front *f = c->front;
+    if (is_live) {
+        f->tunnelled++;
+        ssh_startups_proved(&f->startups, &c->place);
         return;
-    const struct http1 *http = &c->link.http;
-    bool idle_end = c->front->draining && http1_is_idle(http);
-    if (!c->exchange.active && (http1_should_close(http) || idle_end))
-        front_close_conn(c);
-    else if (c->opened)
-        set_deadline(c);
+    }
+    f->tunnelled--;
+    if (!c->stream)
+        return;
+    struct ip ip = address_to_ip(&c->peer);
+    ssh_startups_remove(&f->startups, &c->place);
+    ssh_startups_add(&f->startups, &c->place, ip_source(&ip), c);
 }
 
 /* --- connections --- */
+
+static void speak(struct front_conn *c, const struct front_protocol *protocol)
+{
+    c->protocol = protocol;
+    protocol->open(c);
+    metrics_add(METRIC_HTTP_CONNECTIONS, 1, protocol == &front_h2 ? "h2" : "h1");
+}
 
 static void on_open(void *ctx)
 {
     struct front_conn *c = ctx;
     c->opened = true;
+    front_deadline_set(c->front, &c->deadline, FRONT_PHASE_HEAD, 0);
+    if (!c->is_tls)
+        return;
     metrics_add(METRIC_TLS_HANDSHAKES, 1, "completed");
-    c->phase = FRONT_PHASE_HEAD;
-    timer_after(&c->deadline, FRONT_HEAD_MS);
+    speak(c, strcmp(stream_alpn(c->stream), "h2") == 0 ? &front_h2 : &front_h1);
+}
+
+/* Without TLS: RFC 9113 §3.4. No method of HTTP/1 begins so. */
+static bool knows_protocol(struct front_conn *c, struct view *bytes)
+{
+    static const uint8_t preface[FRONT_PREFACE] = {'P', 'R', 'I', ' '};
+    while (c->preface_len < FRONT_PREFACE && bytes->len) {
+        uint8_t byte = bytes->ptr[0];
+        if (byte != preface[c->preface_len]) {
+            speak(c, &front_h1);
+            return true;
+        }
+        c->preface[c->preface_len++] = byte;
+        *bytes = view_skip(*bytes, 1);
+    }
+    if (c->preface_len < FRONT_PREFACE)
+        return false;
+    speak(c, &front_h2);
+    return true;
 }
 
 static void on_read(void *ctx, struct view bytes)
 {
     struct front_conn *c = ctx;
-    http_link_take(&c->link, bytes);
+    if (!c->protocol && !knows_protocol(c, &bytes))
+        return;
+    struct view preface = view_of(c->preface, c->preface_len);
+    c->preface_len = 0;
+    if (preface.len && c->stream)
+        c->protocol->read(c, preface);
+    if (bytes.len && c->stream)
+        c->protocol->read(c, bytes);
     front_turn(c);
 }
 
 static void on_drain(void *ctx)
 {
-    front_turn(ctx);
+    struct front_conn *c = ctx;
+    if (c->protocol)
+        c->protocol->drain(c);
+    front_turn(c);
 }
 
 static void on_end(void *ctx, enum err why)
 {
     struct front_conn *c = ctx;
-    if (!c->opened)
+    if (!c->opened && c->is_tls)
         metrics_add(METRIC_TLS_HANDSHAKES, 1, "failed");
-    if (why != OK) {
-        front_close_conn(c);
+    if (why != OK || !c->protocol) {
+        front_close_conn(c, why == OK ? "the client closed" : stream_why(c->stream));
         return;
     }
-    http_link_end(&c->link);
+    c->protocol->end(c);
     front_turn(c);
-}
-
-/*
- * Room for a newcomer: the oldest connection without a request, of the newcomer's source when that
- * has many, else of any.
- */
-static void shed(struct front *f, const struct address *peer)
-{
-    struct front_conn *own = NULL;
-    struct front_conn *any = NULL;
-    size_t owned = 0;
-    struct ip newcomer = address_to_ip(peer);
-    for (struct front_conn *c = f->last; c; c = c->previous) {
-        if (!c->link.stream || c->exchange.active)
-            continue;
-        struct ip ip = address_to_ip(&c->peer);
-        bool same = view_eq(ip_source(&ip), ip_source(&newcomer));
-        owned += same;
-        if (same && !own)
-            own = c;
-        if (!any)
-            any = c;
-    }
-    struct front_conn *victim = own && owned > FRONT_CONNECTIONS_MAX / 4 ? own : any;
-    if (victim)
-        front_close_conn(victim);
 }
 
 static void on_accept(void *ctx, int fd, const struct address *peer)
@@ -343,24 +273,23 @@ static void on_accept(void *ctx, int fd, const struct address *peer)
     static const struct stream_handler handler = {
         .on_open = on_open, .on_read = on_read, .on_drain = on_drain, .on_end = on_end};
     struct front *f = ctx;
+    struct ip ip = address_to_ip(peer);
+    if (f->startups.unproved >= FRONT_CONNECTIONS_MAX)
+        shed(f);
     struct front_conn *c = mem_zalloc(sizeof *c);
     c->front = f;
     c->peer = *peer;
-    http_link_init(&c->link, HTTP1_SERVER);
-    timer_init(&c->deadline, f->loop, on_deadline, c);
+    c->is_tls = f->server;
+    timer_init(&c->deadline.timer, f->loop, on_deadline, c);
+    timer_init(&c->kick, f->loop, on_kick, c);
+    ssh_startups_add(&f->startups, &c->place, ip_source(&ip), c);
     c->next = f->first;
-    if (c->next)
-        c->next->previous = c;
-    else
-        f->last = c;
+    *(c->next ? &c->next->previous : &f->last) = c;
     f->first = c;
+    f->count++;
     const struct stream_spec spec = {
         .loop = f->loop, .tls = f->server, .queue_low = QUEUE_LOW, .keepalive = true};
-    c->link.stream = stream_new(&spec, fd, &handler, c);
-    if (++f->count == FRONT_CONNECTIONS_MAX) {
-        pace(f);
-        shed(f, peer);
-    }
+    c->stream = stream_new(&spec, fd, &handler, c);
 }
 
 struct front *front_open(struct loop *l, int fd, const struct rng *rng,
@@ -370,7 +299,8 @@ struct front *front_open(struct loop *l, int fd, const struct rng *rng,
     f->loop = l;
     f->rng = *rng;
     front_set(f, settings);
-    f->arrivals = arrivals_open(l, fd, "address", &settings->arrivals, on_accept, f);
+    f->arrivals = arrivals_open(l, fd, settings->redirect_port ? "http_redirect_addr" : "address",
+                                &settings->arrivals, on_accept, f);
     return f;
 }
 
@@ -378,28 +308,44 @@ void front_set(struct front *f, const struct front_settings *settings)
 {
     struct tls_context *server = f->server;
     struct tls_context *client = f->client;
-    f->server = tls_ref(settings->server);
-    f->client = tls_ref(settings->client);
+    f->server = settings->server ? tls_ref(settings->server) : NULL;
+    f->client = settings->client ? tls_ref(settings->client) : NULL;
     tls_unref(server);
     tls_unref(client);
     mem_set_str(&f->host, settings->authenticate_host);
     mem_set_str(&f->target, settings->authenticate_target);
+    mem_set_str(&f->cookie_name, settings->cookie_name);
+    f->tunnels = settings->tunnels;
+    f->tunnels_max = settings->tunnels_max;
+    f->redirect_port = settings->redirect_port;
+    f->head_ms = settings->head_ms ? settings->head_ms : FRONT_HEAD_MS;
+    f->idle_ms = settings->idle_ms ? settings->idle_ms : FRONT_IDLE_MS;
+    f->is_hsts = settings->is_hsts && settings->server;
     if (f->arrivals)
         arrivals_set(f->arrivals, &settings->arrivals);
 }
 
+static void stop_accepting(struct front *f)
+{
+    arrivals_close(f->arrivals);
+    f->arrivals = NULL;
+}
+
 void front_drain(struct front *f, loop_fn on_drained, void *ctx)
 {
+    if (!f)
+        return;
     f->draining = true;
     f->on_drained = on_drained;
     f->drained_ctx = ctx;
-    arrivals_close(f->arrivals);
-    f->arrivals = NULL;
+    stop_accepting(f);
     struct front_conn *next;
     for (struct front_conn *c = f->first; c; c = next) {
         next = c->next;
-        if (!c->exchange.active && http1_is_idle(&c->link.http))
-            front_close_conn(c);
+        if (c->stream && (!c->protocol || c->protocol->is_idle(c)))
+            front_close_conn(c, "the proxy is stopping");
+        else
+            front_kick(c);
     }
     maybe_done(f);
 }
@@ -415,12 +361,11 @@ void front_close(struct front *f, loop_fn on_closed, void *ctx)
     f->on_drained = NULL;
     f->on_closed = on_closed;
     f->closed_ctx = ctx;
-    arrivals_close(f->arrivals);
-    f->arrivals = NULL;
+    stop_accepting(f);
     struct front_conn *next;
     for (struct front_conn *c = f->first; c; c = next) {
         next = c->next;
-        front_close_conn(c);
+        front_close_conn(c, "the proxy is stopping");
     }
     maybe_done(f);
 }

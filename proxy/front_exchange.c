@@ -1,211 +1,335 @@
+#include <stdio.h>
+
 #include "common/base/check.h"
+#include "common/base/mem.h"
 #include "common/base/messages.h"
+#include "common/base/text.h"
 #include "common/daemon/log.h"
+#include "common/daemon/metrics.h"
+#include "common/http/url.h"
+#include "common/json/json.h"
 #include "proxy/front_parts.h"
 
-static void fail(struct front_conn *c, uint16_t status, const char *why)
+/* --- replies --- */
+
+void front_count_status(unsigned status)
 {
-    struct front_exchange *x = &c->exchange;
-    bool begun = x->response_begun;
-    log_warn("authenticate does not answer", LOG_STR("reason", why),
-             LOG_STR("request-id", c->request_id));
-    front_exchange_end(c);
-    if (begun)
-        http1_abort(&c->link.http); /* the browser sees that the page is cut */
+    char code[16];
+    (void)snprintf(code, sizeof code, "%u", status);
+    metrics_add(METRIC_HTTP_REQUESTS, 1, code);
+}
+
+static enum err send_page(struct front_exchange *x, struct fields *f, struct view body,
+                          uint16_t status, bool close)
+{
+    const struct http1_head head = {.status = status,
+                                    .fields = f,
+                                    .body = HTTP1_BODY_LENGTH,
+                                    .body_len = body.len,
+                                    .close = close || x->conn->front->draining};
+    TRY(x->carrier->head(x, &head));
+    front_count_status(status);
+    return x->carrier->body(x, body);
+}
+
+static void send_reply(struct front_exchange *x, struct local_reply *r, bool close)
+{
+    AUTO(fields_fini) struct fields f = {0};
+    AUTO(buf_fini) struct buf body;
+    buf_init(&body, LOCAL_REPLY_MAX);
+    front_wait_over(x);
+    x->work = FRONT_WORK_NONE;
+    r->reason = http1_reason(r->status);
+    r->request_id = x->request_id;
+    r->accept = x->accept;
+    enum err e = local_reply_common(r->request_id, x->conn->front->is_hsts, &f);
+    if (e == OK)
+        e = local_reply_fields(r, &f);
+    if (e == OK)
+        e = local_reply_body(r, &body);
+    if (e == OK)
+        e = send_page(x, &f, buf_view(&body), r->status, close);
+    if (e == OK)
+        x->carrier->end(x);
     else
-        front_answer(c, status, message_text(MESSAGE_FRONT_UNAVAILABLE), false);
+        x->carrier->abort(x);
 }
 
-void front_exchange_end(struct front_conn *c)
+void front_reply(struct front_exchange *x, uint16_t status, const char *sentence, bool close)
 {
-    struct front_exchange *x = &c->exchange;
-    if (!x->active)
-        return;
-    x->active = false;
-    dial_cancel(x->dial);
-    x->dial = NULL;
-    if (x->link.stream)
-        stream_close(x->link.stream, 0, NULL, NULL);
-    http_link_fini(&x->link);
-    x->link.stream = NULL;
+    send_reply(x, &(struct local_reply){.status = status, .sentence = sentence}, close);
 }
 
-/* --- the inner connection --- */
-
-static void on_open(void *ctx)
+void front_redirect(struct front_exchange *x, uint16_t status, const char *sentence,
+                    const char *location)
 {
-    struct front_conn *c = ctx;
-    c->exchange.opened = true;
-    front_turn(c);
+    send_reply(x,
+               &(struct local_reply){.status = status, .sentence = sentence, .location = location},
+               false);
 }
 
-static void on_read(void *ctx, struct view bytes)
+void front_reply_json(struct front_exchange *x, struct view body)
 {
-    struct front_conn *c = ctx;
-    http_link_take(&c->exchange.link, bytes);
-    front_turn(c);
-}
-
-static void on_drain(void *ctx)
-{
-    front_turn(ctx);
-}
-
-static void on_end(void *ctx, enum err why)
-{
-    struct front_conn *c = ctx;
-    if (why == OK)
-        http_link_end(&c->exchange.link);
-    else
-        fail(c, 502, stream_why(c->exchange.link.stream));
-    front_turn(c);
-}
-
-static void connected(struct front_conn *c, int fd)
-{
-    static const struct stream_handler handler = {
-        .on_open = on_open, .on_read = on_read, .on_drain = on_drain, .on_end = on_end};
-    struct front_exchange *x = &c->exchange;
-    const struct stream_spec spec = {
-        .loop = c->front->loop, .tls = c->front->client, .handshake_ms = FRONT_DIAL_MS};
-    x->link.stream = stream_new(&spec, fd, &handler, c);
-    x->connected = true;
-    enum err e = http1_send_head(&x->link.http, &x->request);
-    if (e != OK)
-        fail(c, 502, err_text(e));
-    else
-        IGNORE(http1_send_continue(&c->link.http), "the browser's output is empty");
-}
-
-static void on_dial(void *ctx, const struct dial_result *r)
-{
-    struct front_conn *c = ctx;
-    c->exchange.dial = NULL;
-    if (r->err == OK)
-        connected(c, r->fd);
-    else
-        fail(c, 503, r->why);
-    front_turn(c);
-}
-
-void front_exchange_begin(struct front_conn *c, const struct http1_head *head)
-{
-    struct front_exchange *x = &c->exchange;
-    *x = (struct front_exchange){.active = true, .request = *head, .body_left = FRONT_BODY_MAX};
-    http_link_init(&x->link, HTTP1_CLIENT);
-    x->dial = dial_open(c->front->loop, c->front->target, FRONT_DIAL_MS, on_dial, c);
-}
-
-/* --- browser to authenticate --- */
-
-bool front_exchange_takes(const struct front_conn *c)
-{
-    const struct front_exchange *x = &c->exchange;
-    return x->connected && !x->request_done && http1_writable(&x->link.http) >= HTTP1_INPUT_MAX;
-}
-
-static void send_part(struct front_conn *c, struct view bytes)
-{
-    struct front_exchange *x = &c->exchange;
-    if (bytes.len > x->body_left) {
-        bool begun = x->response_begun;
-        front_exchange_end(c);
-        if (begun)
-            http1_abort(&c->link.http);
-        else
-            front_answer(c, 413, message_text(MESSAGE_FRONT_TOO_LARGE), true);
+    AUTO(fields_fini) struct fields f = {0};
+    const struct http1_head head = {.status = 200,
+                                    .fields = &f,
+                                    .body = HTTP1_BODY_LENGTH,
+                                    .body_len = body.len,
+                                    .close = x->conn->front->draining};
+    enum err e = local_reply_common(x->request_id, x->conn->front->is_hsts, &f);
+    if (e == OK)
+        e = fields_add_str(&f, "Content-Type", "application/json");
+    if (e == OK)
+        e = x->carrier->head(x, &head);
+    if (e != OK) {
+        x->work = FRONT_WORK_NONE;
+        x->carrier->abort(x);
         return;
     }
-    x->body_left -= bytes.len;
-    enum err e = http1_send_body(&x->link.http, bytes);
-    if (e != OK)
-        fail(c, 502, err_text(e));
+    front_count_status(200);
+    front_wait_over(x);
+    x->work = FRONT_WORK_REPLY;
+    buf_init(&x->reply, body.len);
+    IGNORE(buf_append(&x->reply, body), "its own length");
 }
 
-void front_exchange_request(struct front_conn *c, const struct http1_event *e)
+/* As the client takes it: the routes of a user may be many. */
+static bool step_reply(struct front_exchange *x)
 {
-    struct front_exchange *x = &c->exchange;
-    if (e->type == HTTP1_BODY) {
-        send_part(c, e->bytes);
-    } else if (e->type == HTTP1_END) {
-        x->request_done = true;
-        enum err err = http1_send_end(&x->link.http);
-        if (err != OK)
-            fail(c, 502, err_text(err));
-    }
-}
-
-/* --- authenticate to browser --- */
-
-static void begin_response(struct front_conn *c, struct http1_head *head)
-{
-    struct front_exchange *x = &c->exchange;
-    struct http1_head out = *head;
-    fields_remove_hop_by_hop(out.fields);
-    /* The inner connection ends with each request, the browser's need not. */
-    out.close = c->front->draining;
-    x->response_begun = true;
-    c->status = head->status;
-    front_count_status(head->status);
-    enum err e = http1_send_head(&c->link.http, &out);
-    if (e != OK)
-        fail(c, 502, err_text(e));
-}
-
-static void finish_response(struct front_conn *c)
-{
-    c->exchange.response_done = true;
-    enum err e = http1_send_end(&c->link.http);
-    if (e != OK)
-        fail(c, 502, err_text(e));
+    struct view piece = view_take(buf_view(&x->reply), x->carrier->writable(x));
+    bool is_over = piece.len == x->reply.len;
+    if (!is_over && !piece.len)
+        return false;
+    enum err e = x->carrier->body(x, piece);
+    buf_consume(&x->reply, piece.len);
+    if (e == OK && !is_over)
+        return true;
+    buf_fini(&x->reply);
+    x->work = FRONT_WORK_NONE;
+    if (e == OK)
+        x->carrier->end(x);
     else
-        front_exchange_end(c);
-}
-
-static void take_response(struct front_conn *c, const struct http1_event *e)
-{
-    enum err err = OK;
-    switch (e->type) {
-    case HTTP1_HEAD:
-        begin_response(c, e->head);
-        break;
-    case HTTP1_BODY:
-        err = http1_send_body(&c->link.http, e->bytes);
-        if (err != OK)
-            fail(c, 502, err_text(err));
-        break;
-    case HTTP1_END:
-        finish_response(c);
-        break;
-    case HTTP1_INTERIM:
-        break;
-    case HTTP1_TUNNEL:
-        fail(c, 502, "it switched protocols");
-        break;
-    case HTTP1_CLOSED:
-        fail(c, 502, "it closed the connection");
-        break;
-    case HTTP1_FAILED:
-        fail(c, 502, e->text);
-        break;
-    }
-}
-
-bool front_exchange_step(struct front_conn *c)
-{
-    struct front_exchange *x = &c->exchange;
-    struct http1_event e;
-    if (!x->active || !x->connected ||
-        (x->response_begun && http1_writable(&c->link.http) < HTTP1_INPUT_MAX))
-        return false;
-    if (!http_link_next(&x->link, &e))
-        return false;
-    take_response(c, &e);
+        x->carrier->abort(x);
     return true;
 }
 
-void front_exchange_timeout(struct front_conn *c)
+/* --- requests --- */
+
+static void draw_id(struct front_exchange *x)
 {
-    fail(c, 504, "it took too long");
-    front_turn(c);
+    uint8_t id[16];
+    AUTO(buf_fini) struct buf hex;
+    buf_init(&hex, FRONT_ID_TEXT);
+    rng_fill(&x->conn->front->rng, id, sizeof id);
+    IGNORE(text_hex(view_of(id, sizeof id), &hex), "fits");
+    memcpy(x->request_id, buf_ptr(&hex), hex.len);
+}
+
+static void log_request(const struct front_exchange *x, const struct request_head *head)
+{
+    bool forwards = x->kind == REQUEST_FORWARD;
+    if (!forwards && !log_enabled(CONFIG_LOG_DEBUG))
+        return;
+    char ip[ADDRESS_TEXT_MAX];
+    address_ip_text(&x->conn->peer, ip);
+    log_at(forwards ? CONFIG_LOG_INFO : CONFIG_LOG_DEBUG, "http request",
+           LOG_STR("request-id", x->request_id), LOG_STR("ip", ip),
+           LOG_VIEW("method", head->method), LOG_VIEW("host", head->authority),
+           LOG_VIEW("path", request_file(head->path)));
+}
+
+static bool is_get(const struct request_head *h)
+{
+    return view_eq_str(h->method, "GET") || view_eq_str(h->method, "HEAD");
+}
+
+/* http_redirect_addr: the same address by TLS. A Host that is none leads nowhere. */
+static void redirect(struct front_exchange *x, const struct front_request *r)
+{
+    struct authority a;
+    AUTO(buf_fini) struct buf url;
+    buf_init(&url, URL_MAX + REQUEST_DESTINATION_MAX);
+    uint16_t port = x->conn->front->redirect_port;
+    bool ok = is_get(&r->head) && r->head.path.len && r->head.path.ptr[0] == '/' &&
+              authority_parse(r->head.authority, &a) == OK;
+    if (ok) {
+        a.port = port == 443 ? 0 : port;
+        ok = buf_append_str(&url, "https://") == OK && authority_write(&a, &url) == OK &&
+             buf_append(&url, r->head.path) == OK;
+    }
+    if (!ok) {
+        front_reply(x, 400, message_text(MESSAGE_FRONT_REDIRECT), true);
+        return;
+    }
+    AUTO_FREE char *location = buf_to_str(&url);
+    front_redirect(x, 301, message_text(MESSAGE_FRONT_REDIRECT), location);
+}
+
+static void say_reason(struct front_exchange *x, struct view id)
+{
+    struct tunnels *t = x->conn->front->tunnels;
+    const char *reason = t ? tunnels_reason(t, id) : NULL;
+    if (!reason) {
+        front_reply(x, 404, message_text(MESSAGE_FRONT_NO_TUNNEL), false);
+        return;
+    }
+    AUTO(json_free_ptr) struct json *v = json_new_object();
+    AUTO(buf_fini) struct buf body;
+    buf_init(&body, LOCAL_REPLY_MAX);
+    if (json_set_str(v, "reason", view_str(reason)) == OK &&
+        json_write(v, JSON_ORDER_INSERTED, &body) == OK)
+        front_reply_json(x, buf_view(&body));
+    else
+        front_reply(x, 404, message_text(MESSAGE_FRONT_NO_TUNNEL), false);
+}
+
+static const char *refused_sentence(uint16_t status)
+{
+    return message_text(status == 501 ? MESSAGE_FRONT_PROTOCOL : MESSAGE_FRONT_MALFORMED);
+}
+
+static void begin(struct front_exchange *x, const struct front_request *r,
+                  const struct request *asked)
+{
+    bool is_page = asked->kind == REQUEST_ALIVE || asked->kind == REQUEST_ROUTES ||
+                   asked->kind == REQUEST_REASON;
+    if (is_page && !is_get(&r->head)) {
+        front_reply(x, 405, message_text(MESSAGE_FRONT_METHOD), false);
+        return;
+    }
+    switch (asked->kind) {
+    case REQUEST_NOT_FOUND:
+        front_reply(x, 404, message_text(MESSAGE_FRONT_NOT_FOUND), false);
+        break;
+    case REQUEST_REFUSED:
+        front_reply(x, asked->status, refused_sentence(asked->status), true);
+        break;
+    case REQUEST_TCP:
+    case REQUEST_UDP:
+        front_tunnel_begin(x, r, asked);
+        break;
+    case REQUEST_ALIVE:
+    case REQUEST_ROUTES:
+        front_access_begin(x, r);
+        break;
+    case REQUEST_REASON:
+        say_reason(x, asked->id);
+        break;
+    case REQUEST_FORWARD:
+        if (x->conn->forwards >= FRONT_FORWARDS_MAX || !front_wait(x))
+            front_reply(x, 503, message_text(MESSAGE_FRONT_UNAVAILABLE), false);
+        else if (r->body == HTTP1_BODY_LENGTH && r->body_len > FRONT_BODY_MAX)
+            front_reply(x, 413, message_text(MESSAGE_FRONT_TOO_LARGE), true);
+        else
+            front_forward_begin(x, r);
+        break;
+    }
+}
+
+static void on_deadline(void *ctx)
+{
+    struct front_exchange *x = ctx;
+    if (x->work == FRONT_WORK_FORWARD &&
+        (x->deadline.phase == FRONT_PHASE_DIAL || x->deadline.phase == FRONT_PHASE_UPSTREAM))
+        front_forward_timeout(x);
+    else if (x->work == FRONT_WORK_FORWARD && x->deadline.phase == FRONT_PHASE_BODY)
+        front_forward_late(x);
+    else
+        x->carrier->abort(x);
+    front_turn(x->conn);
+}
+
+void front_exchange_init(struct front_exchange *x, struct front_conn *c,
+                         const struct front_carrier *carrier)
+{
+    *x = (struct front_exchange){.conn = c, .carrier = carrier};
+    timer_init(&x->deadline.timer, c->front->loop, on_deadline, x);
+}
+
+void front_exchange_begin(struct front_exchange *x, const struct front_request *r)
+{
+    const struct front *f = x->conn->front;
+    x->work = FRONT_WORK_NONE;
+    x->request_done = false;
+    draw_id(x);
+    x->accept = accept_kind(r->fields);
+    if (f->redirect_port) {
+        redirect(x, r);
+        return;
+    }
+    struct request asked = request_read(&r->head, f->host);
+    x->kind = asked.kind;
+    x->host_is_destination = asked.host_is_destination;
+    log_request(x, &r->head);
+    begin(x, r, &asked);
+}
+
+/* --- what the client sends, and its room --- */
+
+bool front_exchange_takes(const struct front_exchange *x)
+{
+    switch (x->work) {
+    case FRONT_WORK_NONE:
+    case FRONT_WORK_ACCESS:
+    case FRONT_WORK_REPLY:
+        return true;
+    case FRONT_WORK_FORWARD:
+        return front_forward_takes(x->forward);
+    case FRONT_WORK_TUNNEL:
+        return x->live && !x->paused;
+    }
+    return true;
+}
+
+void front_exchange_body(struct front_exchange *x, struct view bytes)
+{
+    if (x->work == FRONT_WORK_FORWARD)
+        front_forward_body(x, bytes);
+    else if (x->work == FRONT_WORK_TUNNEL && x->tunnel)
+        tunnel_read(x->tunnel, bytes);
+}
+
+void front_exchange_finish(struct front_exchange *x)
+{
+    x->request_done = true;
+    if (x->work == FRONT_WORK_FORWARD)
+        front_forward_finish(x);
+    else if (x->work == FRONT_WORK_TUNNEL && x->tunnel && x->live)
+        tunnel_finish(x->tunnel);
+}
+
+void front_exchange_drain(struct front_exchange *x)
+{
+    if (x->work == FRONT_WORK_TUNNEL && x->tunnel && x->live)
+        tunnel_drain(x->tunnel);
+}
+
+bool front_exchange_step(struct front_exchange *x)
+{
+    if (x->work == FRONT_WORK_REPLY)
+        return step_reply(x);
+    return x->work == FRONT_WORK_FORWARD && front_forward_step(x);
+}
+
+void front_exchange_set_deadline(struct front_exchange *x)
+{
+    enum front_phase phase = FRONT_PHASE_NONE;
+    uint64_t progress = 0;
+    if (x->work == FRONT_WORK_FORWARD)
+        phase = front_forward_phase(x->forward);
+    else if (x->work == FRONT_WORK_REPLY || (x->work == FRONT_WORK_NONE && x->carrier->pending(x)))
+        phase = FRONT_PHASE_WRITE;
+    if (phase == FRONT_PHASE_WRITE)
+        progress = x->carrier->progress(x);
+    front_deadline_set(x->conn->front, &x->deadline, phase, progress);
+}
+
+void front_exchange_fini(struct front_exchange *x, const char *why)
+{
+    front_forward_end(x);
+    front_tunnel_gone(x, why);
+    front_wait_over(x);
+    x->work = FRONT_WORK_NONE;
+    buf_fini(&x->reply);
+    timer_fini(&x->deadline.timer);
 }

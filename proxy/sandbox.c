@@ -33,10 +33,22 @@ enum {
     NSSWITCH_MAX = 65536,
 };
 
-/* What getaddrinfo and gRPC's resolver read. systemd replaces its files: there the folder. */
+/*
+ * What getaddrinfo and gRPC's resolver read, and the system's store of authorities, for targets
+ * that speak TLS. systemd and update-ca-certificates replace their files: there the folder.
+ */
 static const char *const files[] = {
-    "/etc/resolv.conf", "/etc/hosts",    "/etc/nsswitch.conf",   "/etc/host.conf",
-    "/etc/gai.conf",    "/etc/services", "/run/systemd/resolve",
+    "/etc/resolv.conf",
+    "/etc/hosts",
+    "/etc/nsswitch.conf",
+    "/etc/host.conf",
+    "/etc/gai.conf",
+    "/etc/services",
+    "/run/systemd/resolve",
+    "/etc/ssl/certs",
+    "/etc/ssl/cert.pem",
+    "/etc/pki/tls/certs",
+    "/etc/pki/ca-trust/extracted/pem",
 #ifdef SANITIZED
     "/proc/self", /* the leak checker of a test build reads its own process */
 #endif

@@ -206,6 +206,11 @@ void ssh_service_free(struct ssh_service *s)
     mem_free(s);
 }
 
+struct decide *ssh_service_decide(struct ssh_service *s)
+{
+    return s->decide;
+}
+
 size_t ssh_service_live(const struct ssh_service *s)
 {
     return s->live;

@@ -16,6 +16,7 @@
 #include "common/base/view.h"
 #include "common/io/loop.h"
 #include "common/rpc/rpc.h"
+#include "proxy/decide.h"
 #include "proxy/rsa_pool.h"
 #include "proxy/supervisor/worker_message.h"
 
@@ -75,6 +76,13 @@ void ssh_service_stop(struct ssh_service *s, loop_fn on_stopped, void *ctx);
 
 /* After on_stopped, or instead of start. */
 void ssh_service_free(struct ssh_service *s);
+
+/*
+ * The stream to authorize, also for questions that are not SSH's: from new until free. Whoever asks
+ * them has closed its links before ssh_service_free, and before ssh_service_stop if authorize is to
+ * hear of it.
+ */
+struct decide *ssh_service_decide(struct ssh_service *s);
 
 /* Connections that are relayed, and all. */
 size_t ssh_service_live(const struct ssh_service *s);

@@ -4,6 +4,7 @@
 #include "common/base/text.h"
 #include "common/crypto/cert.h"
 #include "common/daemon/metrics.h"
+#include "proxy/dials.h"
 #include "proxy/ssh_service_internal.h"
 #include "proxy/ssh_session.h"
 
@@ -95,22 +96,12 @@ static struct transport *new_transport(struct ssh_session *s)
 
 static void dial_next(struct ssh_session *s);
 
-static void count_dial(enum err e)
-{
-    metrics_add(METRIC_UPSTREAM_DIALS, 1,
-                e == OK                ? "connected"
-                : e == ERR_UNAVAILABLE ? "unreachable"
-                : e == ERR_TIMEOUT     ? "timeout"
-                : e == ERR_NOT_FOUND   ? "unknown_name"
-                                       : "other");
-}
-
 static void on_dialled(void *ctx, const struct dial_result *result)
 {
     struct ssh_session *s = ctx;
     struct ssh_upstream *u = &s->up;
     u->dial = NULL;
-    count_dial(result->err);
+    dials_count(result->err);
     if (result->err == OK) {
         ssh_leg_open(&u->leg, s->service->loop, result->fd, new_transport(s), on_turn, s);
     } else if (u->address_at + 1 < u->address_count) {

@@ -14,12 +14,12 @@
 #include "common/daemon/metrics.h"
 #include "common/daemon/process_stats.h"
 #include "common/io/timer.h"
-#include "proxy/front.h"
 #include "proxy/memory_limit.h"
 #include "proxy/sandbox.h"
 #include "proxy/ssh_service.h"
 #include "proxy/supervisor/process.h"
 #include "proxy/supervisor/worker_link.h"
+#include "proxy/worker_front.h"
 #include "proxy/worker_keys.h"
 #include "proxy/worker_metrics.h"
 
@@ -31,7 +31,9 @@ struct worker {
     struct worker_keys *keys;
     const struct worker_config *config; /* in force; NULL before the first */
     struct front *front;
+    struct front *redirect; /* http_redirect_addr */
     struct ssh_service *ssh;
+    struct tunnels *tunnels; /* with ssh, whose stream to authorize they use */
     struct rpc *rpc;
     struct rng rng;
     uint64_t memory_max;
@@ -86,59 +88,10 @@ static void on_memory(void *ctx, bool is_short)
 {
     struct worker *w = ctx;
     front_rest(w->front, is_short);
+    front_rest(w->redirect, is_short);
 }
 
 /* --- configuration --- */
-
-static enum err make_server(struct worker *w, const struct worker_config *c,
-                            struct tls_context **out, char **out_why)
-{
-    struct tls_chain *chains = mem_zalloc_array(c->certificate_count, sizeof *chains);
-    for (size_t i = 0; i < c->certificate_count; i++)
-        chains[i].chain_pem = c->certificates[i].chain_pem;
-    const struct tls_server_spec spec = {.chains = chains,
-                                         .chain_count = c->certificate_count,
-                                         .signer = worker_keys_tls(w->keys, c),
-                                         .alpn_http1 = true};
-    enum err e = c->certificate_count ? tls_server_new(&spec, out, out_why) : ERR_CONFIG;
-    mem_free(chains);
-    return e;
-}
-
-static enum err make_client(const struct worker_config *c, struct tls_context **out, char **out_why)
-{
-    const struct tls_client_spec spec = {.ca_pem = c->service_ca,
-                                         .server_uri = "postern://service/authenticate",
-                                         .chain_pem = c->service_certificate,
-                                         .key_pem = c->service_key,
-                                         .alpn_http1 = true};
-    return tls_client_new(&spec, out, out_why);
-}
-
-static enum err set_front(struct worker *w, const struct worker_config *c, char **out_why)
-{
-    struct tls_context *server = NULL;
-    struct tls_context *client = NULL;
-    enum err e = make_server(w, c, &server, out_why);
-    if (e == OK)
-        e = make_client(c, &client, out_why);
-    if (e == OK) {
-        const struct front_settings settings = {.server = server,
-                                                .client = client,
-                                                .authenticate_host = c->authenticate_host,
-                                                .authenticate_target = c->authenticate_target,
-                                                .arrivals = {c->use_proxy_protocol,
-                                                             c->proxy_protocol_trusted.items,
-                                                             c->proxy_protocol_trusted.count}};
-        if (w->front)
-            front_set(w->front, &settings);
-        else
-            w->front = front_open(&w->loop, PROCESS_FD_HTTPS, &w->rng, &settings);
-    }
-    tls_unref(server);
-    tls_unref(client);
-    return e;
-}
 
 static enum err set_ssh(struct worker *w, const struct worker_config *c, char **out_why)
 {
@@ -164,12 +117,27 @@ static enum err set_ssh(struct worker *w, const struct worker_config *c, char **
     return e;
 }
 
+static void set_tunnels(struct worker *w, const struct worker_config *c)
+{
+    const struct tunnels_host host = {
+        .loop = &w->loop, .decide = ssh_service_decide(w->ssh), .rng = &w->rng};
+    if (!w->tunnels)
+        w->tunnels = tunnels_new(&host);
+    tunnels_configure(w->tunnels, c);
+}
+
 static enum err apply(struct worker *w, const struct worker_config *c, char **out_why)
 {
     log_set_level((enum config_log_level)c->log_level);
-    if (c->https_listener)
-        TRY(set_front(w, c, out_why));
-    return set_ssh(w, c, out_why);
+    TRY(set_ssh(w, c, out_why));
+    set_tunnels(w, c);
+    const struct worker_front front = {.loop = &w->loop,
+                                       .rng = &w->rng,
+                                       .signer = worker_keys_tls(w->keys, c),
+                                       .tunnels = w->tunnels,
+                                       .https = &w->front,
+                                       .redirect = &w->redirect};
+    return worker_front_set(&front, c, out_why);
 }
 
 static void on_config(struct worker *w, struct view body)
@@ -212,7 +180,7 @@ static void on_frame(void *ctx, const struct worker_frame *frame)
     else if (frame->type == WORKER_FRAME_SIGNED)
         known = worker_keys_answer(w->keys, frame) == OK;
     else if (frame->type == WORKER_FRAME_METRICS && w->link)
-        worker_metrics_answer(w->link, w->ssh);
+        worker_metrics_answer(w->link, w->ssh, w->tunnels);
     else
         known = false;
     if (known)
@@ -242,6 +210,8 @@ static void ended(void *ctx)
 static void on_ssh_stopped(void *ctx)
 {
     struct worker *w = ctx;
+    tunnels_free(w->tunnels);
+    w->tunnels = NULL;
     ssh_service_free(w->ssh);
     w->ssh = NULL;
     rpc_close(w->rpc, ended, w);
@@ -249,9 +219,40 @@ static void on_ssh_stopped(void *ctx)
 
 static void on_front_closed(void *ctx)
 {
+    ended(ctx);
+}
+
+static void close_fronts(struct worker *w)
+{
+    struct front *fronts[] = {w->front, w->redirect};
+    w->front = w->redirect = NULL;
+    for (size_t i = 0; i < ARRAY_LEN(fronts); i++)
+        front_close(fronts[i], on_front_closed, w);
+}
+
+/* Their clients have been told; the stream to authorize is not needed any more. */
+static void on_tunnels_stopped(void *ctx)
+{
     struct worker *w = ctx;
-    w->front = NULL;
-    ended(w);
+    close_fronts(w);
+    ssh_service_stop(w->ssh, on_ssh_stopped, w);
+}
+
+static void stop_services(struct worker *w)
+{
+    w->open += 2; /* front_close, also of none */
+    if (w->tunnels) {
+        /* So that nobody who reads slowly holds it up. */
+        front_drain(w->front, NULL, NULL);
+        front_drain(w->redirect, NULL, NULL);
+        tunnels_stop(w->tunnels, on_tunnels_stopped, w);
+        return;
+    }
+    close_fronts(w);
+    if (w->ssh)
+        ssh_service_stop(w->ssh, on_ssh_stopped, w);
+    else if (w->rpc)
+        rpc_close(w->rpc, ended, w);
 }
 
 static void stop(struct worker *w)
@@ -268,14 +269,7 @@ static void stop(struct worker *w)
     w->open = 1;
     if (w->rpc)
         w->open++;
-    if (w->ssh)
-        ssh_service_stop(w->ssh, on_ssh_stopped, w);
-    else if (w->rpc)
-        rpc_close(w->rpc, ended, w);
-    if (w->front) {
-        w->open++;
-        front_close(w->front, on_front_closed, w);
-    }
+    stop_services(w);
     loop_post(&w->loop, ended, w);
 }
 
@@ -307,9 +301,17 @@ static void on_term(void *ctx)
         w->open++;
         ssh_service_drain(w->ssh, on_drained, w);
     }
+    if (w->tunnels) {
+        w->open++;
+        tunnels_drain(w->tunnels, on_drained, w);
+    }
     if (w->front) {
         w->open++;
         front_drain(w->front, on_drained, w);
+    }
+    if (w->redirect) {
+        w->open++;
+        front_drain(w->redirect, on_drained, w);
     }
     on_drained(w);
 }

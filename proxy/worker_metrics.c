@@ -7,7 +7,8 @@
 #include "common/daemon/process_stats.h"
 #include "proxy/ssh_measure.h"
 
-void worker_metrics_answer(struct worker_link *link, struct ssh_service *ssh)
+void worker_metrics_answer(struct worker_link *link, struct ssh_service *ssh,
+                           struct tunnels *tunnels)
 {
     struct process_stats p = process_stats_read();
     metrics_set(METRIC_WORKER_CPU, (int64_t)p.cpu_us);
@@ -18,6 +19,8 @@ void worker_metrics_answer(struct worker_link *link, struct ssh_service *ssh)
     metrics_set(METRIC_LOG_DROPPED, (int64_t)log_dropped());
     if (ssh)
         ssh_measure(ssh);
+    if (tunnels)
+        tunnels_measure(tunnels);
     AUTO_FREE struct metrics_cells *cells = mem_zalloc(sizeof *cells);
     AUTO(buf_fini) struct buf body;
     buf_init(&body, WORKER_FRAME_BODY_MAX);

@@ -4,8 +4,10 @@
 
 #include "proxy/ssh_service.h"
 #include "proxy/supervisor/worker_link.h"
+#include "proxy/tunnel.h"
 
-/* Answers a WORKER_FRAME_METRICS; `ssh` may be NULL. */
-void worker_metrics_answer(struct worker_link *link, struct ssh_service *ssh);
+/* Answers a WORKER_FRAME_METRICS; `ssh` and `tunnels` may be NULL. */
+void worker_metrics_answer(struct worker_link *link, struct ssh_service *ssh,
+                           struct tunnels *tunnels);
 
 #endif

@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "common/io/tls.h"
 #include "tests/support/test.h"
 
 /* What went wrong in the child, as its exit status. */
@@ -18,6 +19,7 @@ enum outcome {
     NOT_ENTERED,
     RESOLVER_FILE_CLOSED,
     NAME_UNKNOWN,
+    NO_AUTHORITIES,
     FILE_READ,
     FILE_WRITTEN,
     FOLDER_READ,
@@ -45,6 +47,12 @@ static enum outcome try_it(void)
     if (getaddrinfo("localhost", "22", NULL, &list) != 0)
         return NAME_UNKNOWN;
     freeaddrinfo(list);
+    const struct tls_client_spec system_store = {0};
+    struct tls_context *tls;
+    char *why = NULL;
+    if (tls_client_new(&system_store, &tls, &why) != OK)
+        return NO_AUTHORITIES;
+    tls_unref(tls);
     if (opens("/etc/passwd", O_RDONLY) || errno != EACCES || opens("/etc/hosts", O_RDWR))
         return FILE_READ;
     if (opens("/tmp/postern-sandbox-test", O_WRONLY | O_CREAT))
