@@ -9,7 +9,9 @@
 #include "common/base/check.h"
 #include "common/base/mem.h"
 #include "common/crypto/key.h"
+#include "common/crypto/x509.h"
 #include "common/daemon/config_file.h"
+#include "common/daemon/zone_file.h"
 
 static const enum config_service daemons[] = {CONFIG_AUTHENTICATE, CONFIG_AUTHORIZE, CONFIG_PROXY,
                                               CONFIG_DATABROKER};
@@ -17,9 +19,20 @@ static const enum config_service daemons[] = {CONFIG_AUTHENTICATE, CONFIG_AUTHOR
 /* What only authorize makes of the file: its policies, keys and known hosts. */
 static bool check_policies(const struct config *config, struct diag *d)
 {
-    struct snapshot *snapshot = snapshot_new(config, d);
+    struct snapshot *snapshot = snapshot_new(config, zone_file_read, d);
     snapshot_unref(snapshot);
     return snapshot != NULL;
+}
+
+/* What the proxy makes of downstream_mtls, as far as it can be said without a listener. */
+static bool check_clients(const struct config *config, struct diag *d)
+{
+    size_t count;
+    const struct config_blob *ca = &config->downstream_mtls.ca;
+    if (ca->text.len == 0 || x509_count(secret_view(&ca->text), &count) == OK)
+        return true;
+    diag_error(d, ca->at, ca->key, "no PEM certificate that can be read");
+    return false;
 }
 
 /* Each daemon's own view of the file; what several say is printed once. */
@@ -38,6 +51,8 @@ int command_config_check(struct cli *cli)
         ok = config_file_load(cli->config_file, daemons[i], &diag, &config) == OK && ok;
         if (config && daemons[i] == CONFIG_AUTHORIZE)
             ok = check_policies(config, &diag) && ok;
+        if (config && daemons[i] == CONFIG_PROXY)
+            ok = check_clients(config, &diag) && ok;
         for (size_t k = 0; k < diag.count; k++) {
             bool known = false;
             for (size_t n = 0; n < all.count && !known; n++)

@@ -41,6 +41,13 @@ enum err client_put(struct client *c, const struct record_write *writes, size_t 
 /* The types that the databroker has records of, as an array of strings. */
 enum err client_types(struct client *c, struct json **out);
 
+/*
+ * For commands that end things by their ids: `one` for each word of the command line, "revoked ID"
+ * or why not. `what` is for "there is no WHAT ID".
+ */
+int revoke_each(struct cli *cli, const char *what,
+                enum err (*one)(struct client *client, const char *id));
+
 /* Lets time pass. */
 void client_sleep(struct client *c, uint64_t ms);
 

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "cli/client_flags.h"
 #include "common/base/check.h"
 #include "common/base/view.h"
 #include "common/daemon/daemon.h"
@@ -17,6 +18,24 @@ static int version(struct cli *cli)
 }
 
 const struct command commands[] = {
+    {"tcp", "DEST [FLAGS]", "listen here and carry each connection through the gateway",
+     command_tcp},
+    {"udp", "DEST [FLAGS]", "listen here and carry each sender's packets through the gateway",
+     command_udp},
+    {"ssh", "[FLAGS] [SSH-OPTIONS] [USER@]HOST [COMMAND...]",
+     "run ssh through a TCP tunnel of the gateway", command_ssh},
+    {"ssh-config", "[FLAGS] [URL]", "print an ssh_config for the routes that you may reach",
+     command_ssh_config},
+    {"routes list", "[FLAGS] [URL]", "list the routes that you may reach", command_routes_list},
+    {"login", "[FLAGS] [URL]", "sign in to a gateway", command_login},
+    {"logout", "[FLAGS] [URL]", "end the session at a gateway and forget its token",
+     command_logout},
+    {"service-account create", "USER [--expires TIME] [--description TEXT]",
+     "make a token for a program that acts as USER; it is printed once",
+     command_service_account_create},
+    {"service-account list", "", "list the service accounts", command_service_account_list},
+    {"service-account revoke", "ID...", "end service accounts and their connections",
+     command_service_account_revoke},
     {"keygen secrets", "--out DIR", "make shared_secret and cookie_secret", command_keygen_secrets},
     {"keygen services", "--out DIR", "make the service CA and a certificate for each service",
      command_keygen_services},
@@ -79,10 +98,19 @@ int cli_usage(const struct cli *cli, const char *format, ...)
     return CLI_USAGE;
 }
 
-static const struct cli_option *find_option(const struct cli_option *options, const char *name)
+/* What stands behind the "=" of --name=value; NULL when there is none. */
+static const char *inline_value(const char *word)
 {
+    const char *equals = strncmp(word, "--", 2) == 0 ? strchr(word, '=') : NULL;
+    return equals ? equals + 1 : NULL;
+}
+
+static const struct cli_option *find_option(const struct cli_option *options, const char *word)
+{
+    const char *value = inline_value(word);
+    struct view name = value ? view_of(word, (size_t)(value - word - 1)) : view_str(word);
     for (; options && options->name; options++) {
-        if (strcmp(options->name, name) == 0)
+        if (view_eq_str(name, options->name))
             return options;
     }
     return NULL;
@@ -90,13 +118,16 @@ static const struct cli_option *find_option(const struct cli_option *options, co
 
 static int take_option(struct cli *cli, const struct cli_option *option, int *i)
 {
+    const char *value = inline_value(cli->args[*i]);
+    if (option->flag && value)
+        return cli_usage(cli, "%s takes no value", option->name);
     if (option->flag) {
         *option->flag = true;
         return CLI_OK;
     }
-    if (++*i >= cli->arg_count)
+    if (!value && ++*i >= cli->arg_count)
         return cli_usage(cli, "%s needs a value", option->name);
-    *option->value = cli->args[*i];
+    *option->value = value ? value : cli->args[*i];
     return CLI_OK;
 }
 
@@ -209,13 +240,39 @@ static int global_options(struct cli *cli, int argc, char **argv)
     return i;
 }
 
-static bool asks_for_help(const struct cli *cli)
+static bool is_version(const char *word)
 {
+    return strcmp(word, "--version") == 0 || strcmp(word, "-v") == 0;
+}
+
+/*
+ * Is one of the command's words such a question? postern ssh hands its words on: what stands behind
+ * the first that is no flag of ours is ssh's.
+ */
+static bool asks(const struct cli *cli, bool (*question)(const char *word))
+{
+    bool is_ssh = cli->command->run == command_ssh;
     for (int i = 0; i < cli->arg_count; i++) {
-        if (is_help(cli->args[i]))
-            return true;
+        if (question(cli->args[i]))
+            return !is_ssh || strncmp(cli->args[i], "--", 2) == 0;
+        if (is_ssh && strncmp(cli->args[i], "--", 2) != 0)
+            return false;
     }
     return false;
+}
+
+static void print_command_help(const struct command *c)
+{
+    unsigned flags = client_flags_of(c->name);
+    (void)printf("usage: postern %s%s%s\n%s\n", c->name, *c->usage ? " " : "", c->usage, c->help);
+    if (!flags)
+        return;
+    (void)fputs("\nflags:\n", stdout);
+    client_flags_print(flags, stdout);
+    const char *v = c->run == command_ssh ? "" : "-v, ";
+    const char *h = c->run == command_ssh ? "" : "-h, ";
+    (void)printf("  %s--help\n        print this\n  %s--version\n        print the version\n", h,
+                 v);
 }
 
 int cli_main(int argc, char **argv)
@@ -236,7 +293,7 @@ int cli_main(int argc, char **argv)
         print_help(stdout);
         return CLI_OK;
     }
-    if (strcmp(word, "--version") == 0)
+    if (is_version(word))
         return version(&cli);
     for (const struct command *c = commands; c->name; c++) {
         int words = match(c, argc - first, argv + first);
@@ -245,11 +302,11 @@ int cli_main(int argc, char **argv)
         cli.command = c;
         cli.args = argv + first + words;
         cli.arg_count = argc - first - words;
-        if (!asks_for_help(&cli))
-            return c->run(&cli);
-        (void)fprintf(stdout, "usage: postern %s%s%s\n%s\n", c->name, *c->usage ? " " : "",
-                      c->usage, c->help);
-        return CLI_OK;
+        if (asks(&cli, is_help)) {
+            print_command_help(c);
+            return CLI_OK;
+        }
+        return client_flags_of(c->name) && asks(&cli, is_version) ? version(&cli) : c->run(&cli);
     }
     (void)cli_fail("unknown command: %s (postern --help lists them)", word);
     return CLI_USAGE;

@@ -1,6 +1,7 @@
 /*
  * The postern command: a table of commands, their options, and what they share. A command returns
- * the exit status: 0 done, 1 it failed (said on stderr), 2 the words on the command line are off.
+ * the exit status: 0 done, 1 it failed (said on stderr), 2 the words on the command line are off;
+ * the commands of clients have some more (cli/tunnel/reply.h).
  */
 #ifndef CLI_COMMAND_H
 #define CLI_COMMAND_H
@@ -81,5 +82,15 @@ int command_hostkeys_list(struct cli *cli);
 int command_hostkeys_accept(struct cli *cli);
 int command_hostkeys_scan(struct cli *cli);
 int command_doctor(struct cli *cli);
+int command_tcp(struct cli *cli);
+int command_udp(struct cli *cli);
+int command_ssh(struct cli *cli);
+int command_ssh_config(struct cli *cli);
+int command_routes_list(struct cli *cli);
+int command_login(struct cli *cli);
+int command_logout(struct cli *cli);
+int command_service_account_create(struct cli *cli);
+int command_service_account_list(struct cli *cli);
+int command_service_account_revoke(struct cli *cli);
 
 #endif

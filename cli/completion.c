@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "cli/client_flags.h"
 #include "cli/command.h"
 
 static const char head[] =
@@ -15,7 +16,7 @@ static const char body[] =
     "# _postern_value KIND: FILE and DIR are completed as such, a|b|c are its choices.\n"
     "_postern_value() {\n"
     "    case $1 in\n"
-    "    FILE*) compopt -o filenames; COMPREPLY+=($(compgen -f -- \"$cur\")) ;;\n"
+    "    FILE* | PEM*) compopt -o filenames; COMPREPLY+=($(compgen -f -- \"$cur\")) ;;\n"
     "    DIR*) compopt -o filenames; COMPREPLY+=($(compgen -d -- \"$cur\")) ;;\n"
     "    *[a-z]'|'[a-z]*) _postern_words \"${1//|/ }\" ;;\n"
     "    esac\n"
@@ -71,8 +72,10 @@ int command_completion_bash(struct cli *cli)
     if (status != CLI_OK)
         return status;
     (void)fputs(head, stdout);
-    for (const struct command *c = commands; c->name; c++)
+    for (const struct command *c = commands; c->name; c++) {
         (void)printf("%s%s|%s", c == commands ? "" : "\n", c->name, c->usage);
+        client_flags_print_usage(client_flags_of(c->name), stdout);
+    }
     (void)fputs(body, stdout);
     return CLI_OK;
 }

@@ -45,8 +45,8 @@ static enum err revoke_binding(struct client *client, const char *id)
     return client_put(client, writes, ARRAY_LEN(writes));
 }
 
-static int revoke_each(struct cli *cli, const char *what,
-                       enum err (*one)(struct client *client, const char *id))
+int revoke_each(struct cli *cli, const char *what,
+                enum err (*one)(struct client *client, const char *id))
 {
     const char *ids[WORDS_MAX];
     struct cli_positional words = {ids, 1, WORDS_MAX, 0};
