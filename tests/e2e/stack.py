@@ -26,6 +26,15 @@ SANITIZER = re.compile(r"ERROR: AddressSanitizer|runtime error:|LeakSanitizer")
 given_ports = set()
 
 
+def port_range():
+    """Of this process, where several run tests side by side. None is quickstart's, or of those that the kernel gives to
+    outgoing connections."""
+    count = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    number = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    size = 18000 // count
+    return 10000 + number * size, 10000 + (number + 1) * size
+
+
 def free_ports(count):
     """Ports that nobody listens on now, in either family, and that were not given before: whoever got one may not
     listen yet. None is quickstart's, or of those that the kernel gives to outgoing connections."""
@@ -33,7 +42,7 @@ def free_ports(count):
     with contextlib.ExitStack() as stack:
         ports = []
         while len(ports) < count:
-            port = random.randrange(10000, 28000)
+            port = random.randrange(*port_range())
             if port in given_ports:
                 continue
             s = stack.enter_context(socket.socket(socket.AF_INET6 if six else socket.AF_INET))

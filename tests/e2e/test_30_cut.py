@@ -96,6 +96,32 @@ def test_session_expires(new_stack):
     asks_again(stack)
 
 
+def until(end, criterion):
+    """A criterion that holds up to `end`, in seconds since 1970."""
+    if criterion == "date":
+        return {"date": {"before": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(end))}}
+    # Five and a half hours ahead of UTC, and no summer time: the file of tzdata says so.
+    there = time.gmtime(end + 19800)
+    before = time.strftime("%H:%M:%S", there)
+    return {"time_of_day": {"timezone": "Asia/Kolkata", "after": before[:-2] + f"{(there.tm_sec + 1) % 60:02}", "before": before}}
+
+
+@pytest.mark.parametrize("criterion", ["date", "time_of_day"])
+def test_time_is_over(new_stack, criterion):
+    stack = new_stack()
+    stack.bind()
+    end = int(time.time()) + 8
+    allow = [{"email": {"is": "demo@localhost"}}, until(end, criterion)]
+    stack.write_config(routes=[stack.route("demo", allow=allow)])
+    stack.wait_log("authorize", "configuration reloaded")
+    client = live(stack)
+    assert client.wait(20) != 0
+    assert -0.1 < time.time() - end < CUT_SECONDS + SLACK
+    assert "polic" in client.stderr.text()
+    denied = stack.wait_log("authorize", "authorize check", allow=False)
+    assert denied["allow-why-false"] == [f"{criterion.replace('_', '-')}-unauthorized"]
+
+
 @pytest.mark.parametrize("selector", ["id", "--user", "--session", "--route"])
 def test_connections_cut(new_stack, selector):
     stack = new_stack()

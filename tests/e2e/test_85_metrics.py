@@ -20,6 +20,7 @@ import pytest
 from grpc_peer import grpc_call
 from idp import Glewlwyd
 from stack import BUILDS, LOGIN, ROOT, SERVICES, Stack, Target, free_ports, wait_for
+from tunnels import Datagrams, TcpServer, UdpServer, connect, connect_udp, echo, login, tcp_route, udp_route
 
 ROW = re.compile(r'(\w+) (\w+)(?:\{(.*)\})? (?:([-+~])|=(\d+))')
 SAMPLE = re.compile(r'(\w+)(?:\{(.*)\})? (\S+)')
@@ -189,6 +190,55 @@ def test_bytes_and_rekeys(stack):
         assert run.returncode == 0 and len(run.stdout) == 4 << 20
 
 
+def test_tunnels(stack):
+    """TCP and UDP through the gateway, and targets that are down."""
+    server, answers, downs = TcpServer(echo), UdpServer(), free_ports(2)
+    often = {"interval": "100ms", "timeout": "1s", "unhealthy_threshold": 1, "tcp_health_check": {}}
+    before = stack.config["routes"]
+    with moves(stack, "routes for TCP and UDP; a target fails its health checks",
+               'proxy postern_endpoints{state="usable"} +', 'proxy postern_endpoints{state="unhealthy"} =1',
+               'proxy postern_health_checks_total{result="failed"} +', 'proxy postern_health_checks_total{result="passed"} +'):
+        stack.write_config(routes=[*before, tcp_route("echo.test:7", server.port, health_checks=[often]),
+                                   tcp_route("sick.test:7", downs[0], health_checks=[often]), udp_route("echo.test:7", answers.port),
+                                   tcp_route("down.test:7", downs[1], outlier_detection={"consecutive_local_origin_failure": 1})])
+    with moves(stack, "no token, and a destination that nobody knows",
+               'proxy postern_tunnels_total{protocol="tcp",result="login"} +',
+               'proxy postern_tunnels_total{protocol="tcp",result="unknown_route"} +'):
+        assert [connect(stack, f"{name}.test:7").status for name in ("echo", "nowhere")] == [302, 404]
+    token = login(stack)
+    with moves(stack, "bytes through a TCP tunnel",
+               'proxy postern_tunnels_total{protocol="tcp",result="opened"} +', 'proxy postern_tunnel_connect_duration_seconds_count +',
+               'proxy postern_connections{protocol="tcp"} =1', 'proxy postern_connection_bytes_total{protocol="tcp",direction="in"} +',
+               'proxy postern_connection_bytes_total{protocol="tcp",direction="out"} +'):
+        tcp = connect(stack, "echo.test:7", token)
+        tcp.send(b"hello")
+        assert tcp.read(5) == b"hello"
+    with moves(stack, "datagrams through a UDP tunnel",
+               'proxy postern_tunnels_total{protocol="udp",result="opened"} +', 'proxy postern_connections{protocol="udp"} =1',
+               'proxy postern_connection_bytes_total{protocol="udp",direction="in"} +',
+               'proxy postern_tunnel_datagrams_total{direction="in",result="passed"} +',
+               'proxy postern_tunnel_datagrams_total{direction="out",result="passed"} +'):
+        udp = Datagrams(connect_udp(stack, "echo.test:7", token))
+        udp.send(b"hello")
+        assert udp.recv() == b"hello"
+    answers.close()
+    with moves(stack, "the UDP target goes away",
+               'proxy postern_tunnel_datagrams_total{direction="in",result="unreachable"} +'):
+        for _ in range(5):
+            udp.send(b"hello")
+            time.sleep(0.1)
+    with moves(stack, "a TCP target that is down is ejected",
+               'proxy postern_tunnels_total{protocol="tcp",result="upstream"} +', 'proxy postern_endpoint_ejections_total +',
+               'proxy postern_endpoints{state="ejected"} =1'):
+        assert connect(stack, "down.test:7", token).status == 503
+    with moves(stack, "the tunnels' clients leave", 'proxy postern_connections{protocol="tcp"} =0',
+               'proxy postern_connections{protocol="udp"} =0'):
+        tcp.sock.close()
+        udp.tunnel.sock.close()
+    server.close()
+    stack.write_config(routes=before)
+
+
 def test_management_shell(stack):
     with moves(stack, "ssh gateway whoami", 'proxy postern_ssh_shell_commands_total{command="whoami"} +'):
         assert b"demo@localhost" in stack.run_ssh("whoami", route=None).stderr
@@ -263,8 +313,11 @@ def test_browsers(stack, tmp_path):
     with moves(stack, "a form of somebody else's", 'authenticate postern_forged_forms_refused_total +',
                'authenticate pomerium_http_server_requests_total{http_status_code="403"} +'):
         assert browser(stack, "/.pomerium/sign_out", "-b", cookies, "-d", "csrf_token=AAAA", "-H", "Origin: https://evil.test") == 403
-    with moves(stack, "a page that is not there", 'proxy pomerium_http_server_requests_total +'):
+    with moves(stack, "a page that is not there", 'proxy pomerium_http_server_requests_total{http_status_code="404"} +',
+               'proxy postern_http_connections_total{protocol="h2"} +'):
         browser(stack, "/nothing")
+    with moves(stack, "an older browser", 'proxy postern_http_connections_total{protocol="h1"} +'):
+        browser(stack, "/ping", "--http1.1")
     with moves(stack, "a sign-out", 'authenticate postern_sign_outs_total +', 'authorize postern_cuts_total{cause="session"} +'):
         live = stack.ssh("echo up; sleep 600", key="out")
         stack.sign_in(live.url(), cookies=cookies)

@@ -160,8 +160,8 @@ def test_putty(home, snippets):
     assert (home.path / "by-psftp.txt").read_text() == "notes\n"
 
 
-def test_configuration_example(gateway, tmp_path, snippets):
-    block, = snippets("docs/configuration.md")
+def check_example(gateway, tmp_path, block):
+    """The installation's own keys with the routes of a document are valid, and nothing is to be said of them."""
     kept = "".join(line for line in (gateway.folder / "postern.yaml").open())
     config = tmp_path / "postern.yaml"
     # JSON is YAML: the installation's own keys in flow style, then the document's routes.
@@ -173,11 +173,22 @@ def test_configuration_example(gateway, tmp_path, snippets):
     assert daemon.returncode == 0, daemon.stderr
 
 
+def test_configuration_example(gateway, tmp_path, snippets):
+    block, = snippets("docs/configuration.md")
+    check_example(gateway, tmp_path, block)
+
+
+def test_configuration_tunnels(gateway, tmp_path, snippets):
+    block, = snippets("docs/configuration.md")
+    check_example(gateway, tmp_path, block)
+
+
 def test_migration(fresh, snippets):
     pomerium = fresh.path / "pomerium"
     fresh.names = {"/etc/pomerium": str(pomerium), "/var/lib/postern": str(fresh.path / "empty")}
     (fresh.path / "empty/databroker").mkdir(parents=True)
     shutil.copytree(fresh.stack.folder / "keys", pomerium)
+    shutil.copy(fresh.stack.folder / "service/ca.crt", pomerium / "corporate-ca.pem")
     config, check, diff, after, last = snippets("docs/migration.md")
     (fresh.path / "pomerium.yaml").write_text(fresh.named(config))
     (fresh.path / "change.diff").write_text(fresh.named(diff))
