@@ -1,0 +1,275 @@
+"""TCP and UDP tunnels through the real release daemons: JSON lines, each figure with its baseline in the same run.
+
+CPU is that of the worker process, all threads, from /proc/PID/task/*/schedstat; what the supervisor spends on handshakes
+is told beside it. The peers of the throughput figures are those of tunnel_stream_bench, which is the baseline too."""
+import contextlib
+import ctypes
+import json
+import pathlib
+import queue
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "tests/e2e"))
+from stack import Stack, free_ports  # noqa: E402
+from tunnels import H2, TcpServer, capsule, connect, connect_udp, login, tcp_route, udp_route  # noqa: E402
+
+BENCH = ROOT / "build/release/tests/bench/tunnel_stream_bench"
+ROUNDS = 5
+IDLE = 1000
+PACKET = 1200
+PACKETS = 120_000
+UDP_SEGMENT = 103
+
+
+def say(name, value, unit, baseline, ratio=None):
+    print(json.dumps({"name": name, "value": round(value, 3), "unit": unit, "baseline": round(baseline, 3),
+                      "ratio": round(value / baseline if ratio is None else ratio, 3)}), flush=True)
+
+
+def children(pid):
+    return [int(c) for c in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def cpu(pid):
+    """Nanoseconds of CPU of all threads that live."""
+    total = 0
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        with contextlib.suppress(OSError):
+            total += int((task / "schedstat").read_text().split()[0])
+    return total
+
+
+def pss(pid):
+    for line in pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+        if line.startswith("Pss:"):
+            return int(line.split()[1])
+    raise AssertionError("no Pss")
+
+
+def settled(pid):
+    """Waits until the process is at rest."""
+    for _ in range(50):
+        before = cpu(pid)
+        time.sleep(0.2)
+        if cpu(pid) - before < 5_000_000:
+            return
+    raise AssertionError("the worker does not come to rest")
+
+
+def run_bench(*args):
+    done = subprocess.run([BENCH, *map(str, args)], capture_output=True, text=True, check=True, timeout=60)
+    return [int(word) for word in done.stdout.split()]
+
+
+class Bench:
+    def __init__(self, stack, ports):
+        self.stack, self.ports = stack, ports
+        self.token = login(stack)
+        self.supervisor = stack.pid("proxy")
+        self.worker = children(self.supervisor)[0]
+
+    def head(self, name):
+        return f"CONNECT {name} HTTP/1.1\r\nHost: {name}\r\nAuthorization: Pomerium {self.token}\r\n\r\n"
+
+    def throughput(self):
+        for way, words in (("down", "target to client"), ("up", "client to target")):
+            bare, ours = [], []
+            for _ in range(ROUNDS):
+                bare += run_bench("bare", way)
+                settled(self.worker)
+                before = cpu(self.worker)
+                size = run_bench("drive", way, self.stack.https_port, self.ports["bulk"], self.head("bulk.test:7"))[0]
+                ours.append(cpu(self.worker) - before)
+            say(f"tunnel h1 {words}", size * 1e3 / min(ours), "MB per CPU second", size * 1e3 / min(bare))
+
+    def round_trip(self):
+        rounds = [run_bench("rtt", self.stack.https_port, self.ports["bulk"], self.head("bulk.test:7")) for _ in range(ROUNDS)]
+        direct, through = min(rounds, key=lambda r: r[1] - r[0])
+        say("tunnel h1 64-byte round trip, added p50", (through - direct) / 1e3, "us", 80)
+
+    def idle(self):
+        bare = min(run_bench("handshakes", 300)[0] for _ in range(3))
+        for clients in (1, 20):
+            warm = self.open(20)
+            settled(self.worker)
+            memory, worker, supervisor = pss(self.worker), cpu(self.worker), cpu(self.supervisor)
+            tunnels = self.open(IDLE, clients)
+            worker, supervisor = cpu(self.worker) - worker, cpu(self.supervisor) - supervisor
+            settled(self.worker)
+            memory = pss(self.worker) - memory
+            how = f"tunnel opened, {clients} at a time: CPU of"
+            say(f"{how} the worker", worker / IDLE / 1e6, "ms", bare / 1e6)
+            say(f"{how} the supervisor, which signs", supervisor / IDLE / 1e6, "ms", bare / 1e6)
+            say(f"{how} both, against the target", (worker + supervisor) / IDLE / 1e6, "ms", 0.40)
+            if clients == 1:
+                say("idle tunnel: PSS of the worker", memory / IDLE, "KB", 16)
+            for holder in (warm, tunnels):
+                holder.communicate(timeout=60)
+            settled(self.worker)
+
+    def open(self, count, clients=1):
+        holder = subprocess.Popen([BENCH, "open", str(self.stack.https_port), str(count), str(clients),
+                                   self.head("sink.test:7")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        assert int(holder.stdout.readline()) == count
+        return holder
+
+    def datagrams_up(self, name, tunnel):
+        batch = capsule(bytes(PACKET)) * 50
+        settled(self.worker)
+        before = cpu(self.worker)
+        for _ in range(PACKETS // 50):
+            tunnel.send(batch)
+        settled(self.worker)
+        say(f"tunnel {name} capsules to datagrams of 1,200 bytes", (cpu(self.worker) - before) / PACKETS / 1e3, "us per packet", 2.5)
+
+    def datagrams_down(self, name, tunnel, recv, peer, sent):
+        """The target sends bursts of fifty, in a way of WAYS, and waits until the client has them: for what is lost no
+        longer than 50 ms."""
+        self.udp.socket.setsockopt(socket.IPPROTO_UDP, UDP_SEGMENT, PACKET if sent == "in segments" else 0)
+        size, count = len(capsule(bytes(PACKET))), PACKETS // 4
+        burst = WAYS[sent](self.udp.socket, peer)
+        settled(self.worker)
+        before, got = cpu(self.worker), 0
+        for _ in range(count // 50):
+            burst()
+            got += recv(50 * size)
+        spent = cpu(self.worker) - before
+        name += f", sent {sent},"
+        say(f"tunnel {name} datagrams of 1,200 bytes to capsules", spent / (got / size) / 1e3, "us per packet", 2.5)
+        say(f"tunnel {name} datagrams that arrived", got / size, "packets", count)
+
+    def datagrams(self):
+        h1 = connect_udp(self.stack, "udp.test:7", self.token)
+        assert h1.status == 101, h1.status
+        h1.send(capsule(bytes(PACKET)))
+        peer = self.udp.last_peer()
+        self.datagrams_up("h1", h1)
+        for sent in WAYS:
+            self.datagrams_down("h1", h1, lambda size: read_some(h1.sock, size), peer, sent)
+        h1.close()
+        h2 = H2(self.stack)
+        stream = h2.connect_udp("udp.test:7", self.token)
+        assert stream.status == 200, stream.status
+        stream.send(capsule(bytes(PACKET)))
+        peer = self.udp.last_peer()
+        self.datagrams_up("h2", stream)
+        for sent in WAYS:
+            self.datagrams_down("h2", stream, lambda size: read_stream(stream, size), peer, sent)
+        h2.close()
+
+
+def in_segments(sock, peer):
+    """As QUIC servers do: one call, one buffer, cut by the kernel."""
+    return lambda: sock.sendto(bytes(PACKET * 50), peer)
+
+
+def one_call_each(sock, peer):
+    """With Python's pauses: each datagram finds the worker asleep."""
+    def burst():
+        for _ in range(50):
+            sock.sendto(bytes(PACKET), peer)
+    return burst
+
+
+class IoVector(ctypes.Structure):
+    _fields_ = [("base", ctypes.c_void_p), ("len", ctypes.c_size_t)]
+
+
+class Message(ctypes.Structure):  # struct mmsghdr
+    _fields_ = [("name", ctypes.c_void_p), ("namelen", ctypes.c_uint), ("iov", ctypes.c_void_p), ("iovlen", ctypes.c_size_t),
+                ("control", ctypes.c_void_p), ("controllen", ctypes.c_size_t), ("flags", ctypes.c_size_t), ("len", ctypes.c_size_t)]
+
+
+def in_one_call(sock, peer):
+    """sendmmsg: fifty datagrams, each by itself, as fast as they go."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    data = ctypes.create_string_buffer(PACKET)
+    name = ctypes.create_string_buffer(struct.pack("=H", socket.AF_INET) + struct.pack(">H", peer[1])
+                                       + socket.inet_aton(peer[0]) + bytes(8), 16)
+    vector = IoVector(ctypes.addressof(data), PACKET)
+    messages = (Message * 50)(*[Message(ctypes.addressof(name), 16, ctypes.addressof(vector), 1, None, 0, 0, 0)
+                                for _ in range(50)])
+
+    def burst(keep=(data, name, vector)):
+        at = 0
+        while at < 50:
+            n = libc.sendmmsg(sock.fileno(), ctypes.byref(messages, at * ctypes.sizeof(Message)), 50 - at, 0)
+            assert n > 0, (n, ctypes.get_errno(), keep)
+            at += n
+    return burst
+
+
+WAYS = {"in segments": in_segments, "in one call": in_one_call, "one by one": one_call_each}
+
+
+def read_some(sock, size):
+    """Up to `size` bytes; fewer when nothing comes for 50 ms."""
+    got = 0
+    sock.settimeout(0.05)
+    with contextlib.suppress(TimeoutError):
+        while got < size:
+            got += len(sock.recv(size - got))
+    sock.settimeout(20)
+    return got
+
+
+def read_stream(stream, size):
+    while len(stream.data) < size and stream.connection.pump(0.05):
+        pass
+    got, stream.data = len(stream.data), b""
+    return got
+
+
+class UdpSink:
+    """Drops what comes and remembers from where."""
+
+    def __init__(self):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.socket.bind(("127.0.0.1", 0))
+        self.port = self.socket.getsockname()[1]
+        self.peers = queue.Queue()
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def _run(self):
+        known = None
+        with contextlib.suppress(OSError):
+            while True:
+                peer = self.socket.recvfrom(65536)[1]
+                if peer != known:
+                    self.peers.put(peer)
+                known = peer
+
+    def last_peer(self):
+        return self.peers.get(timeout=10)
+
+
+def discard(peer, _address):
+    while peer.recv(65536):
+        pass
+
+
+def main():
+    bulk = free_ports(1)[0]
+    sink = TcpServer(discard)
+    udp = UdpSink()
+    with tempfile.TemporaryDirectory() as folder:
+        stack = Stack(pathlib.Path(folder), build="release")
+        stack.write_config(routes=[tcp_route("bulk.test:7", bulk), tcp_route("sink.test:7", sink.port),
+                                   udp_route("udp.test:7", udp.port)])
+        with stack:
+            bench = Bench(stack, {"bulk": bulk})
+            bench.udp = udp
+            only = sys.argv[1:] or ["idle", "round_trip", "throughput", "datagrams"]
+            for part in only:
+                getattr(bench, part)()
+
+
+if __name__ == "__main__":
+    main()
