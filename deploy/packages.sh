@@ -12,9 +12,11 @@ build='build-essential ca-certificates cmake libcmocka-dev libcurl4-gnutls-dev l
  libnghttp2-dev libprotobuf-c-dev libprotobuf-dev libsqlite3-dev libuv1-dev libyaml-dev ninja-build
  pkg-config protobuf-c-compiler uthash-dev xz-utils'
 demo='curl openssh-client openssh-server'
-test="ansible-core chromium chromium-driver clang-format-$clang clang-tidy-$clang dropbear-bin faketime git glewlwyd
- glewlwyd-common haproxy iproute2 nftables procps prometheus psmisc putty-tools python3 python3-asyncssh python3-h2
- python3-paramiko python3-pytest python3-pytest-timeout python3-selenium rsync sqlite3 ssh-audit tmux dbconfig-no-thanks openssl"
+test="ansible-core bind9-dnsutils chromium chromium-driver clang-format-$clang clang-tidy-$clang dnsmasq-base dropbear-bin
+ faketime git glewlwyd glewlwyd-common haproxy iperf3 iproute2 mariadb-client mariadb-server nftables nghttp2-client
+ postgresql postgresql-client procps prometheus psmisc putty-tools python3 python3-asyncssh python3-h2 python3-paramiko
+ python3-pytest python3-pytest-timeout python3-pytest-xdist python3-selenium redis-server redis-tools rsync sqlite3
+ ssh-audit tmux dbconfig-no-thanks openssl"
 
 fuzz="clang clang-$clang libclang-rt-$clang-dev llvm"
 package='debhelper dpkg-dev fakeroot file'

@@ -51,7 +51,8 @@ run_e2e() {
     stage "build dev (gcc, ASan, UBSan)" build dev
     stage "build release" build release
     stage "OpenSSH 10 client" cmake/deps.sh build/deps ssh10
-    stage "e2e" $python -m pytest -q -p no:cacheprovider --timeout=400 --durations=15 tests/e2e
+    # Two files side by side: most of it is waiting.
+    stage "e2e" $python -m pytest -q -p no:cacheprovider -n 2 --dist loadfile --timeout=400 --durations=15 tests/e2e
 }
 
 compose_images() {
@@ -69,7 +70,7 @@ compose_images() {
 run_compose() {
     compose_images
     stage "compose" $python -m pytest -q -s -p no:cacheprovider --timeout=400 --durations=5 \
-        tests/compose/test_compose.py tests/compose/test_tutorial.py
+        tests/compose/test_compose.py tests/compose/test_tutorial.py tests/compose/test_tunnels.py
 }
 
 run_compose_load() {
@@ -93,10 +94,14 @@ run_fuzz() {
 }
 
 run_bench() {
+    local bench
     stage "build release" build release
-    for bench in build/release/tests/bench/*; do
+    for bench in build/release/tests/bench/* tests/bench/*_bench.py; do
         [ -z "${1:-}" ] || [[ $bench == */*"$1"* ]] || continue
-        "$bench"
+        case $bench in
+        *.py) $python "$bench" ;;
+        *) "$bench" ;;
+        esac
     done
 }
 
