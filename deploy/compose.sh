@@ -145,7 +145,7 @@ put authenticate/cookie_secret "$t/secrets/cookie_secret"
 postern keygen host-keys --out "$t/keys" >/dev/null
 for type in ed25519 ecdsa rsa; do put proxy/host_$type "$t/keys/host_$type"; done
 if [ ! -e proxy/tls.crt ]; then
-    postern keygen tls auth.example.test --out "$t/tls" >/dev/null
+    postern keygen tls auth.example.test gw.example.test --out "$t/tls" >/dev/null
     put proxy/tls.key "$t/tls/auth.example.test.key"
     put proxy/tls.crt "$t/tls/auth.example.test.crt"
 fi
@@ -243,7 +243,7 @@ up() {
     wait_healthy
     compose ps
     say "all are healthy: ssh -p ${POSTERN_SSH_PORT:-2222} developer@ssh-target@HOST, with this host's"
-    say "address for auth.example.test and idp.example.test in the browser's hosts file"
+    say "address for auth.example.test, gw.example.test and idp.example.test in the browser's hosts file"
 }
 
 scale() {
