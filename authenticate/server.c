@@ -293,11 +293,12 @@ static void finish(void *ctx)
     rpc_close(s->rpc, on_rpc_closed, s);
 }
 
-static void on_http_closed(void *ctx)
+static void on_part_ended(void *ctx)
 {
     struct server *s = ctx;
     /* Posted: the answers of end_exchanges would end the server that calls back here. */
-    loop_post(s->loop, finish, s);
+    if (--s->ending == 0)
+        loop_post(s->loop, finish, s);
 }
 
 void server_stop(void *ctx)
@@ -307,10 +308,11 @@ void server_stop(void *ctx)
     timer_fini(&s->prober);
     janitor_free(s->janitor);
     s->janitor = NULL;
-    instances_end(s->instances);
+    s->ending = 2;
+    instances_end(s->instances, on_part_ended, s);
     timer_init(&s->drainer, s->loop, on_drained, s);
     timer_after(&s->drainer, DRAIN_MS);
-    httpd_close(s->httpd, GRACE_MS, on_http_closed, s);
+    httpd_close(s->httpd, GRACE_MS, on_part_ended, s);
     s->httpd = NULL;
 }
 

@@ -54,6 +54,7 @@ struct server {
     uint64_t probe;              /* that question under way */
     bool version_seen;
     struct timer drainer; /* of a stop */
+    unsigned ending;      /* what a stop waits for */
 };
 
 /* Callbacks of the daemon, see common/daemon/daemon.h. ctx is a zeroed struct server. */

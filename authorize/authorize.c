@@ -255,14 +255,19 @@ enum err authorize_start(void *ctx, struct daemon *daemon, struct diag *diag)
 
 /* --- end --- */
 
+static void on_instances_ended(void *ctx)
+{
+    const struct authorize *a = ctx;
+    daemon_drained(a->daemon);
+}
+
 void authorize_drain(void *ctx)
 {
     struct authorize *a = ctx;
     /* The workers go to another replica; their connections stay. */
     a->stopping = true;
     workers_end(a, "authorize is stopping");
-    instances_end(a->instances);
-    daemon_drained(a->daemon);
+    instances_end(a->instances, on_instances_ended, a);
 }
 
 static void on_rpc_closed(void *ctx)

@@ -33,6 +33,8 @@ struct instances {
     struct write *writes;
     unsigned write_count;
     bool ended;
+    loop_fn on_ended; /* NULL: has been called, or nobody waits */
+    void *ended_ctx;
 };
 
 /* A Put under way. */
@@ -41,6 +43,7 @@ struct write {
     struct instances *writer;
     char *id;
     uint64_t call;
+    bool deletes;
 };
 
 /* --- the record --- */
@@ -177,6 +180,34 @@ static void free_write(struct write *p)
     mem_free(p);
 }
 
+static void flush(struct instances *w, uint64_t now);
+
+static void on_end(void *ctx)
+{
+    struct instances *w = ctx;
+    loop_fn fn = w->on_ended;
+    timer_clear(&w->timer);
+    w->on_ended = NULL;
+    if (fn)
+        fn(w->ended_ctx);
+}
+
+/* One that nobody else writes: it is deleted whatever its version is. */
+static bool is_own(const struct instances *w, const struct kept *k)
+{
+    return strcmp(k->id, w->self) == 0;
+}
+
+static void settle(struct instances *w, struct kept *k, const struct write *p, uint64_t version)
+{
+    k->writing = false;
+    k->version = version;
+    if (p->deletes && !k->listed)
+        forget(w, k); /* one that could not be deleted ends by its TTL */
+    else if (p->deletes || !version)
+        k->dirty = true; /* again at the next tick */
+}
+
 static void on_written(void *ctx, enum err e, const char *why, const uint64_t *versions,
                        size_t count)
 {
@@ -184,24 +215,24 @@ static void on_written(void *ctx, enum err e, const char *why, const uint64_t *v
     struct instances *w = p->writer;
     struct kept *k = map_get(&w->kept, view_str(p->id));
     (void)why;
+    if (k)
+        settle(w, k, p, e == OK && count ? versions[0] : 0);
     free_write(p);
-    if (!k)
+    if (!w->ended)
         return;
-    k->writing = false;
-    if (!k->listed) {
-        forget(w, k);
-        return;
-    }
-    k->version = e == OK && count ? versions[0] : 0;
-    k->dirty = k->dirty || e != OK; /* again at the next tick */
+    /* What was being written when the end came is deleted too. */
+    flush(w, loop_now_ms(w->loop));
+    if (map_count(&w->kept) == 0)
+        on_end(w);
 }
 
 static void put(struct instances *w, struct kept *k, const ProtobufCMessage *message)
 {
     const struct record_write write = {&postern__instance__descriptor, k->id, message,
-                                       message ? RECORDS_ANY : k->version};
+                                       message || is_own(w, k) ? RECORDS_ANY : k->version};
     struct write *p = mem_zalloc(sizeof *p);
-    *p = (struct write){.next = w->writes, .writer = w, .id = mem_strdup(k->id)};
+    *p = (struct write){
+        .next = w->writes, .writer = w, .id = mem_strdup(k->id), .deletes = !message};
     w->writes = p;
     w->write_count++;
     k->writing = true;
@@ -225,7 +256,7 @@ static void flush(struct instances *w, uint64_t now)
             continue;
         if (k->listed && (k->dirty || now - k->written_at >= INSTANCE_REFRESH_MS))
             write_kept(w, k, now);
-        else if (!k->listed && k->version)
+        else if (!k->listed && (k->version || is_own(w, k)))
             put(w, k, NULL);
         else if (!k->listed)
             forget(w, k);
@@ -235,6 +266,10 @@ static void flush(struct instances *w, uint64_t now)
 static void on_tick(void *ctx)
 {
     struct instances *w = ctx;
+    if (w->ended) {
+        on_end(w);
+        return;
+    }
     timer_after(&w->timer, INSTANCE_TICK_MS);
     for (struct map_iter i = map_iter(&w->kept); map_next(&i);)
         ((struct kept *)i.value)->listed = false;
@@ -242,13 +277,15 @@ static void on_tick(void *ctx)
     flush(w, loop_now_ms(w->loop));
 }
 
-void instances_end(struct instances *w)
+void instances_end(struct instances *w, loop_fn fn, void *ctx)
 {
-    timer_clear(&w->timer);
     w->ended = true;
+    w->on_ended = fn;
+    w->ended_ctx = ctx;
     for (struct map_iter i = map_iter(&w->kept); map_next(&i);)
         ((struct kept *)i.value)->listed = false;
     flush(w, loop_now_ms(w->loop));
+    timer_after(&w->timer, map_count(&w->kept) ? INSTANCE_END_MS : 0);
 }
 
 /* --- what the databroker has --- */
@@ -264,8 +301,12 @@ static void on_record(void *ctx, const struct record *r)
 {
     struct instances *w = ctx;
     struct kept *k = map_get(&w->kept, view_str(r->id));
-    if (k)
-        k->is_present = !r->deleted;
+    if (!k)
+        return;
+    k->is_present = !r->deleted;
+    /* By somebody who knew it too, and whom it has left for us. */
+    if (r->deleted)
+        k->dirty = true;
 }
 
 /* A record that is not there any more was lost with the databroker's memory, or had expired. */

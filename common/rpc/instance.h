@@ -17,6 +17,7 @@ enum {
     INSTANCE_TEXT_MAX = 1024,        /* of each text; longer ones are cut */
     INSTANCE_PACKED_MAX = 16 * 1024,
     INSTANCES_MAX = 1000, /* of one writer */
+    INSTANCE_END_MS = 1000,
 };
 
 /* Texts may be NULL. */
@@ -54,8 +55,11 @@ void instances_add(struct instances *w, const struct instance *i);
 struct instances *instances_open(struct loop *loop, const struct records *records, const char *self,
                                  instances_list_fn list, void *ctx);
 
-/* Deletes all records, as well as that works; nothing is written any more. */
-void instances_end(struct instances *w);
+/*
+ * Deletes all records; nothing is written any more. `fn(ctx)`, never inside this call: all are
+ * deleted, or INSTANCE_END_MS have passed. Not called after instances_close.
+ */
+void instances_end(struct instances *w, loop_fn fn, void *ctx);
 
 /* NULL is fine. No callback comes any more. */
 void instances_close(struct instances *w);
