@@ -18,6 +18,7 @@ import time
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "tests/e2e"))
 from stack import Stack, free_ports  # noqa: E402
+from tunnel_peers import peers  # noqa: E402
 from tunnels import H2, TcpServer, capsule, connect, connect_udp, login, tcp_route, udp_route  # noqa: E402
 
 BENCH = ROOT / "build/release/tests/bench/tunnel_stream_bench"
@@ -114,8 +115,22 @@ class Bench:
                 holder.communicate(timeout=60)
             settled(self.worker)
 
-    def open(self, count, clients=1):
-        holder = subprocess.Popen([BENCH, "open", str(self.stack.https_port), str(count), str(clients),
+    def peers(self):
+        """The same clients at other programs, which decide nothing."""
+        with tempfile.TemporaryDirectory() as folder, peers(folder, free_ports(2)) as running:
+            for name, port, pid in running:
+                for clients in (1, 20):
+                    for last in (False, True):
+                        settled(pid)
+                        before = cpu(pid)
+                        tunnels = self.open(IDLE, clients, port)
+                        spent = cpu(pid) - before
+                        tunnels.communicate(timeout=60)
+                        if last:
+                            say(f"connection opened, {clients} at a time: CPU of {name}", spent / IDLE / 1e6, "ms", 0.40)
+
+    def open(self, count, clients=1, port=None):
+        holder = subprocess.Popen([BENCH, "open", str(port or self.stack.https_port), str(count), str(clients),
                                    self.head("sink.test:7")], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         assert int(holder.stdout.readline()) == count
         return holder
@@ -266,7 +281,7 @@ def main():
         with stack:
             bench = Bench(stack, {"bulk": bulk})
             bench.udp = udp
-            only = sys.argv[1:] or ["idle", "round_trip", "throughput", "datagrams"]
+            only = sys.argv[1:] or ["idle", "peers", "round_trip", "throughput", "datagrams"]
             for part in only:
                 getattr(bench, part)()
 
