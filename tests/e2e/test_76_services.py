@@ -139,10 +139,11 @@ def test_ssh_by_proxy_command(client, ports):
     assert client.logins() == 1
     got = run("ssh", "-F", config, "ssh.test", "cat", env=client.env, input="a" * 2_000_000)
     assert got.stdout == "a" * 2_000_000
-    assert client.logins() == 1, "the token is kept"
+    # ssh ends its proxy command by a signal, upon which pomerium-cli may forget its token; ours keeps it.
+    assert client.logins() == 1 or client.name != "postern", "the token is kept"
     got = run("scp", "-F", config, config, f"ssh.test:{client.folder}/copied", env=client.env)
     assert got.returncode == 0 and (client.folder / "copied").read_text() == config.read_text()
-    # scp ends ssh by a signal, upon which pomerium-cli may forget its token. A 403 makes nobody forget it.
+    # A 403 makes nobody forget a token.
     for logins in (None, client.logins):
         before = logins and logins()
         got = run("ssh", "-F", config, "denied.test", "true", env=client.env)
