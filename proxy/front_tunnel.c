@@ -1,6 +1,7 @@
 #include "common/base/check.h"
 #include "common/base/mem.h"
 #include "common/base/messages.h"
+#include "common/daemon/metrics.h"
 #include "proxy/front/credentials.h"
 #include "proxy/front/status.h"
 #include "proxy/front_parts.h"
@@ -174,6 +175,7 @@ void front_tunnel_begin(struct front_exchange *x, const struct front_request *r,
     }
     bool is_full = f->tunnels_max && f->tunnels_live >= f->tunnels_max;
     if (f->resting || is_full || !front_wait(x)) {
+        metrics_add(METRIC_TUNNELS, 1, kind == TUNNEL_UDP ? "udp" : "tcp", "busy");
         front_reply(x, 503, message_text(MESSAGE_FRONT_BUSY), false);
         return;
     }

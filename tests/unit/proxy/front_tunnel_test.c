@@ -2,6 +2,7 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "common/daemon/metrics.h"
 #include "tests/unit/proxy/front_fixture.h"
 #include "tests/unit/proxy/front_tunnels.h"
 
@@ -357,12 +358,14 @@ static void test_limits(void **state)
     (void)state;
     struct fixture f = {.settings.tunnels_max = 1, .settings.head_ms = 200};
     struct side second;
+    int64_t busy = metrics_get(METRIC_TUNNELS, "tcp", "busy");
     start(&f);
     (void)accepted(&f, CONNECT "\r\n");
     connect_side(&f, &second);
     CHECK_OK(stream_write(second.s, VIEW(CONNECT "\r\n")));
     WAIT(&f.loop, has(&second, "HTTP/1.1 503 "));
     assert_int_equal(fake.count, 1);
+    assert_int_equal(metrics_get(METRIC_TUNNELS, "tcp", "busy"), busy + 1);
     side_end(&f.loop, &second);
     /* A head has its time, and so has the wait for one. */
     connect_side(&f, &second);
