@@ -3,6 +3,9 @@
 #include "common/config/route_parse.h"
 #include "common/config/value.h"
 
+/* A cluster with three of them fits into one message to the proxies. */
+enum { TLS_BLOB_MAX = 1 << 20 };
+
 void route_take_tls_blob(struct route_context *c, const char *key, const struct node *n,
                          struct config_blob *out)
 {
@@ -33,6 +36,8 @@ void route_take_tls_blob(struct route_context *c, const char *key, const struct 
         c->failed = true;
         return;
     }
+    if (blob.text.len > TLS_BLOB_MAX)
+        route_fail(c, n->at, key, "too long: at most %d bytes", TLS_BLOB_MAX);
     value_blob_keep(c->tree, &blob);
     *out = blob;
 }

@@ -473,7 +473,12 @@ static bool on_read(void *ctx, const char *key, const struct node *n, bool tight
     CHECK_OK(buf_printf(ctx, "%s=%s%s ", key, n->text, tight ? "(tight)" : ""));
     if (strcmp(n->text, "none") == 0)
         return false;
-    secret_set(&out->text, node_view(n));
+    if (strcmp(n->text, "huge") == 0) {
+        AUTO_FREE char *huge = mem_zalloc((1 << 20) + 1);
+        secret_set(&out->text, view_of(huge, (1 << 20) + 1));
+    } else {
+        secret_set(&out->text, node_view(n));
+    }
     out->file = n->text;
     return true;
 }
@@ -508,6 +513,10 @@ static void test_tls_files(void **state)
                    &files);
     assert_int_equal(f.r.count, 0);
     fixture_fini(&f);
+    f = parse_with("[{from: 'tcp+https://h:1', to: 'tls://t:1', tls_custom_ca_file: huge}]",
+                   &files);
+    expect_one(&f, "tls_custom_ca_file: route tcp+https://h:1: too long: at most 1048576 bytes",
+               false);
 }
 
 static void test_tls_inline(void **state)
