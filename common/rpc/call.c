@@ -298,6 +298,11 @@ enum err rpc_send(struct rpc_call *call, const ProtobufCMessage *message)
     return pump_push(&call->pump, message);
 }
 
+bool rpc_has_room(struct rpc_call *call)
+{
+    return !call->finishing && call->pumping && pump_has_room(&call->pump);
+}
+
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *message)
 {
     grpc_byte_buffer *buffer;

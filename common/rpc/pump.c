@@ -87,6 +87,17 @@ static bool has_room(const struct pump *p)
     return p->out_count <= RPC_SEND_MESSAGES_MAX / 2 && p->out_bytes <= RPC_SEND_BYTES_MAX / 2;
 }
 
+/* Few enough not to hold up for long what comes after. */
+static bool is_low(const struct pump *p)
+{
+    return p->out_count <= RPC_SEND_MESSAGES_MAX / 2 && p->out_bytes < RPC_SEND_PACED_BYTES;
+}
+
+static bool is_writable(const struct pump *p)
+{
+    return (p->starved && has_room(p)) || (p->paced && is_low(p));
+}
+
 static bool on_sent(struct rpc_tag *tag)
 {
     struct pump *p = CONTAINER_OF(tag, struct pump, send_tag);
@@ -100,7 +111,7 @@ static bool on_sent(struct rpc_tag *tag)
         drop_queue_locked(p);
     if (p->out_first)
         start_send_locked(p);
-    if (!p->sending || (p->starved && has_room(p)))
+    if (!p->sending || is_writable(p))
         note_locked(p);
     uv_mutex_unlock(&p->rpc->lock);
     return true;
@@ -191,11 +202,20 @@ enum err pump_push(struct pump *p, const ProtobufCMessage *message)
 bool pump_take_writable(struct pump *p)
 {
     uv_mutex_lock(&p->rpc->lock);
-    bool writable = p->starved && !p->dead && has_room(p);
-    if (writable)
-        p->starved = false;
+    bool writable = !p->dead && is_writable(p);
+    p->starved = p->starved && !has_room(p);
+    p->paced = p->paced && !is_low(p);
     uv_mutex_unlock(&p->rpc->lock);
     return writable;
+}
+
+bool pump_has_room(struct pump *p)
+{
+    uv_mutex_lock(&p->rpc->lock);
+    bool low = !p->dead && is_low(p);
+    p->paced = !low;
+    uv_mutex_unlock(&p->rpc->lock);
+    return low;
 }
 
 bool pump_is_drained(struct pump *p)

@@ -42,6 +42,7 @@ struct pump {
     grpc_byte_buffer *sent; /* what is being sent */
     bool dead;              /* sending failed or stopped: what is queued is dropped */
     bool starved;           /* a push was refused: tell when there is room again */
+    bool paced;             /* a row of messages waits: tell when little is queued */
     bool noted;
 };
 
@@ -62,7 +63,10 @@ bool pump_is_over(struct pump *p);
 /* ERR_BUSY, ERR_CLOSED, ERR_LIMIT (larger than a message may be). */
 enum err pump_push(struct pump *p, const ProtobufCMessage *message);
 
-/* True once after an ERR_BUSY when half of the queue is free. */
+/* Less than RPC_SEND_PACED_BYTES is queued. False: pump_take_writable says when. */
+bool pump_has_room(struct pump *p);
+
+/* True once after an ERR_BUSY when half of the queue is free, and after a want of room. */
 bool pump_take_writable(struct pump *p);
 
 /* Nothing is queued nor on its way. */

@@ -13,7 +13,8 @@ enum {
     RPC_MESSAGE_MAX = 4 << 20,    /* bytes of one message, both ways */
     RPC_SEND_MESSAGES_MAX = 1024, /* queued on one stream; more is ERR_BUSY */
     RPC_SEND_BYTES_MAX = 8 << 20,
-    RPC_RECV_QUEUE = 64, /* received on one stream and not yet handled: reading pauses */
+    RPC_SEND_PACED_BYTES = 1 << 20, /* queued, where a long row of messages waits */
+    RPC_RECV_QUEUE = 64,            /* received on one stream and not yet handled: reading pauses */
 };
 
 struct rpc;

@@ -37,7 +37,7 @@ struct rpc_method {
     /* The message is freed after the return. */
     void (*on_message)(struct rpc_call *call, const ProtobufCMessage *message, void *ctx);
     void (*on_half_close)(struct rpc_call *call, void *ctx);
-    /* After rpc_send gave ERR_BUSY: half of the queue has gone. */
+    /* After rpc_send gave ERR_BUSY, half of the queue has gone; after rpc_has_room was false. */
     void (*on_writable)(struct rpc_call *call, void *ctx);
     void (*on_end)(struct rpc_call *call, bool cancelled, void *ctx);
 };
@@ -93,6 +93,12 @@ struct rpc_server *rpc_call_server(const struct rpc_call *call);
 
 /* Queues one message of a stream. ERR_BUSY: not taken, wait for on_writable. ERR_CLOSED: over. */
 enum err rpc_send(struct rpc_call *call, const ProtobufCMessage *message);
+
+/*
+ * Whether little is queued, so that the next of many messages may go: between them others find
+ * their place and do not wait long. False: wait for on_writable.
+ */
+bool rpc_has_room(struct rpc_call *call);
 
 /* The answer of a unary call with status OK. Later calls on it do nothing. */
 void rpc_reply(struct rpc_call *call, const ProtobufCMessage *message);

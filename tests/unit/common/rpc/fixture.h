@@ -33,6 +33,8 @@ struct fixture {
     unsigned seen;
     uint64_t call_id;
     unsigned to_send;
+    size_t paced; /* bytes of each, sent while there is room; 0 = as many as are taken */
+    unsigned pauses;
     /* what the client saw */
     bool done;
     bool opened;
@@ -121,21 +123,35 @@ static inline void on_end(struct rpc_call *call, bool cancelled, void *ctx)
     f->cancelled_ends += cancelled;
 }
 
+static inline enum err send_record(struct fixture *f, struct rpc_call *call, size_t padding)
+{
+    AUTO_FREE char *id = mem_zalloc(padding + 1);
+    memset(id, 'x', padding);
+    Databroker__Record record = DATABROKER__RECORD__INIT;
+    record.version = f->sent + 1;
+    record.id = id;
+    Databroker__SyncResponse response = DATABROKER__SYNC_RESPONSE__INIT;
+    response.response_case = DATABROKER__SYNC_RESPONSE__RESPONSE_RECORD;
+    response.record = &record;
+    TRY(rpc_send(call, &response.base));
+    f->sent++;
+    return OK;
+}
+
 /* Streams to_send records, the number in `version`, then says what was refused. */
 static inline void send_more(struct rpc_call *call, void *ctx)
 {
     struct fixture *f = ctx;
     while (f->sent < f->to_send) {
-        Databroker__Record record = DATABROKER__RECORD__INIT;
-        record.version = f->sent + 1;
-        Databroker__SyncResponse response = DATABROKER__SYNC_RESPONSE__INIT;
-        response.response_case = DATABROKER__SYNC_RESPONSE__RESPONSE_RECORD;
-        response.record = &record;
-        enum err e = rpc_send(call, &response.base);
+        if (f->paced && !rpc_has_room(call)) {
+            f->pauses++;
+            CHECK_OK(send_record(f, call, 0)); /* others find their place */
+            return;
+        }
+        enum err e = send_record(f, call, f->paced);
         if (e == ERR_BUSY || e == ERR_CLOSED)
             return;
         CHECK_OK(e);
-        f->sent++;
     }
     rpc_finish(call, RPC_ABORTED, "invalid record version");
 }

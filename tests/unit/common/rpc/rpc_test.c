@@ -72,6 +72,20 @@ static void test_server_stream(void **state)
     assert_int_equal(f->cancelled_ends, 0);
 }
 
+/* Much more than a queue takes, without being refused once. */
+static void test_paced(void **state)
+{
+    struct fixture *f = *state;
+    f->to_send = 400;
+    f->paced = 100000;
+    open_sync(f);
+    turn_until(f, &f->done);
+    assert_int_equal(f->status, RPC_ABORTED);
+    assert_true(f->received >= 400);
+    assert_int_equal(f->received, f->sent);
+    assert_true(f->pauses > 0);
+}
+
 static void on_first_then_close(void *ctx, const ProtobufCMessage *message)
 {
     struct fixture *f = ctx;
@@ -330,6 +344,7 @@ int main(void)
         PAIR(test_cancel),
         PAIR(test_unknown_method),
         PAIR(test_server_stream),
+        PAIR(test_paced),
         PAIR(test_stream_close),
         PAIR(test_both_ways),
         PAIR(test_shutdown_with_stream),
