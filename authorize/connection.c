@@ -252,11 +252,20 @@ void connection_check(struct authorize *a, struct worker *w, const struct stream
     proof_wait(a, c);
 }
 
+static bool is_tunnel(const struct connection *c)
+{
+    return c->protocol == PROTOCOL_TCP || c->protocol == PROTOCOL_UDP;
+}
+
 void connection_decide(struct authorize *a, struct connection *c)
 {
     struct decision d;
     if (c->worker->finished)
         return; /* asks elsewhere; removed with its stream */
+    /* What it would be allowed by may have targets that the worker has not heard of. */
+    c->awaits_table = is_tunnel(c) && worker_lacks_table(c->worker);
+    if (c->awaits_table)
+        return;
     if (a->currency.proved < c->check_needs && !authorize_is_fresh(a)) {
         connection_refuse(a, c, MESSAGE_AUTHORIZE_STALE);
         return;
@@ -264,6 +273,12 @@ void connection_decide(struct authorize *a, struct connection *c)
     decide_for(a, c, &d);
     audit_check(a, c, &d, "check");
     answer(a, c, &d);
+}
+
+void connection_resume(struct authorize *a, struct connection *c)
+{
+    c->awaits_table = false;
+    proof_wait(a, c);
 }
 
 static bool has_other_user(const struct connection *c, const struct decision *d)

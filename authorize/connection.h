@@ -1,7 +1,8 @@
 /*
  * One connection of a worker, from its check to its end.
  *
- *   CHECKING decided when the copy is known to be current
+ *   CHECKING decided when the copy is known to be current, and a tunnel when its worker has the
+ *            routes that it is decided by
  *   ASKING   its code is being recorded: the answer comes after that
  *   WAITING  sent to the browser
  *   HELD     came live by Register on a newer copy than ours: decided when ours is as new
@@ -59,6 +60,7 @@ struct connection {
     uint64_t check_needs; /* number of the proof, live/currency.h */
     struct connection *check_next;
     struct connection *check_prev;
+    bool awaits_table; /* its time has come, but that of the worker's route table has not */
 
     struct code *code; /* WAITING, ASKING */
 
@@ -95,6 +97,9 @@ void connection_check(struct authorize *a, struct worker *w, const struct stream
  * be older than authorize_max_staleness.
  */
 void connection_decide(struct authorize *a, struct connection *c);
+
+/* One that awaits_table: it is asked anew whether the copy is current. */
+void connection_resume(struct authorize *a, struct connection *c);
 
 /* A connection that a worker brings along. */
 void connection_register(struct authorize *a, struct worker *w, const struct stream_registered *r);

@@ -133,102 +133,106 @@ static struct cluster *cluster_of(const struct route *r)
     return c;
 }
 
-/* --- the table --- */
+/* --- one message --- */
 
 /* A message being filled. */
-struct table {
+struct part {
     const struct snapshot *snapshot;
     char **names;
     size_t name_count;
     struct cluster **clusters;
     size_t cluster_count;
     size_t bytes;
-    enum err (*send)(void *ctx, const ProtobufCMessage *m);
-    void *ctx;
 };
 
-static void table_clear(struct table *t)
+static void part_fini(struct part *p)
 {
-    for (size_t i = 0; i < t->cluster_count; i++)
-        cluster_free(t->clusters[i]);
-    t->name_count = 0;
-    t->cluster_count = 0;
-    t->bytes = 0;
+    for (size_t i = 0; i < p->cluster_count; i++)
+        cluster_free(p->clusters[i]);
+    mem_free(p->names);
+    mem_free(p->clusters);
 }
 
-static void table_fini(struct table *t)
+/* False: it is full. */
+static bool has_room(struct part *p, size_t bytes)
 {
-    table_clear(t);
-    mem_free(t->names);
-    mem_free(t->clusters);
+    if (p->bytes > 0 && p->bytes + bytes > CONVERT_ROUTES_BYTES)
+        return false;
+    p->bytes += bytes;
+    return true;
 }
 
-static enum err flush(struct table *t, bool more)
-{
-    const struct config *config = t->snapshot->config;
-    Postern__AuthorizeMessage m = POSTERN__AUTHORIZE_MESSAGE__INIT;
-    Postern__RouteTable table = POSTERN__ROUTE_TABLE__INIT;
-    AUTO_FREE Postern__Cluster **clusters =
-        mem_zalloc_array(t->cluster_count, sizeof(Postern__Cluster *));
-    for (size_t i = 0; i < t->cluster_count; i++)
-        clusters[i] = &t->clusters[i]->m;
-    table.config_hash = text(config->hash);
-    table.sign_in_timeout_ms = config->ssh_sign_in_timeout;
-    table.ssh_routes = t->names;
-    table.n_ssh_routes = t->name_count;
-    table.clusters = clusters;
-    table.n_clusters = t->cluster_count;
-    table.more = more;
-    m.message_case = POSTERN__AUTHORIZE_MESSAGE__MESSAGE_ROUTES;
-    m.routes = &table;
-    enum err e = t->send(t->ctx, &m.base);
-    table_clear(t);
-    return e;
-}
-
-static enum err make_room(struct table *t, size_t bytes)
-{
-    bool full = t->bytes > 0 && t->bytes + bytes > CONVERT_ROUTES_BYTES;
-    TRY(full ? flush(t, true) : OK);
-    t->bytes += bytes;
-    return OK;
-}
-
-static enum err add(struct table *t, const struct route *r)
+static bool add(struct part *p, const struct route *r)
 {
     enum { NAME_OVERHEAD = 8, CLUSTER_OVERHEAD = 16 };
     if (r->kind == ROUTE_SSH) {
-        TRY(make_room(t, strlen(r->name) + NAME_OVERHEAD));
-        t->names[t->name_count++] = text(r->name);
-        return OK;
+        if (!has_room(p, strlen(r->name) + NAME_OVERHEAD))
+            return false;
+        p->names[p->name_count++] = text(r->name);
+        return true;
     }
     struct cluster *c = cluster_of(r);
-    enum err e = make_room(t, protobuf_c_message_get_packed_size(&c->m.base) + CLUSTER_OVERHEAD);
-    if (e != OK) {
+    if (!has_room(p, protobuf_c_message_get_packed_size(&c->m.base) + CLUSTER_OVERHEAD)) {
         cluster_free(c);
-        return e;
+        return false;
     }
-    t->clusters[t->cluster_count++] = c;
+    p->clusters[p->cluster_count++] = c;
+    return true;
+}
+
+static enum err send_part(const struct part *p, const struct convert_routes *r, bool more)
+{
+    const struct config *config = p->snapshot->config;
+    Postern__AuthorizeMessage m = POSTERN__AUTHORIZE_MESSAGE__INIT;
+    Postern__RouteTable table = POSTERN__ROUTE_TABLE__INIT;
+    AUTO_FREE Postern__Cluster **clusters =
+        mem_zalloc_array(p->cluster_count, sizeof(Postern__Cluster *));
+    for (size_t i = 0; i < p->cluster_count; i++)
+        clusters[i] = &p->clusters[i]->m;
+    table.config_hash = text(config->hash);
+    table.sign_in_timeout_ms = config->ssh_sign_in_timeout;
+    table.ssh_routes = p->names;
+    table.n_ssh_routes = p->name_count;
+    table.clusters = clusters;
+    table.n_clusters = p->cluster_count;
+    table.first = r->next == 0;
+    table.more = more;
+    m.message_case = POSTERN__AUTHORIZE_MESSAGE__MESSAGE_ROUTES;
+    m.routes = &table;
+    return r->send(r->ctx, &m.base);
+}
+
+enum err convert_routes_next(struct convert_routes *r, bool *out_more)
+{
+    const struct snapshot *s = r->snapshot;
+    AUTO(part_fini) struct part part = {.snapshot = s};
+    size_t next = r->next;
+    part.names = mem_zalloc_array(s->route_count - next, sizeof(char *));
+    part.clusters = mem_zalloc_array(s->route_count - next, sizeof(struct cluster *));
+    while (next < s->route_count && add(&part, s->routes[next].route))
+        next++;
+    bool more = next < s->route_count;
+    TRY(send_part(&part, r, more));
+    r->next = next;
+    *out_more = more;
     return OK;
 }
 
-enum err convert_routes(const struct snapshot *s,
-                        enum err (*send)(void *ctx, const ProtobufCMessage *m), void *ctx)
-{
-    AUTO(table_fini) struct table t = {.snapshot = s, .send = send, .ctx = ctx};
-    t.names = mem_zalloc_array(s->route_count, sizeof(char *));
-    t.clusters = mem_zalloc_array(s->route_count, sizeof(struct cluster *));
-    for (size_t i = 0; i < s->route_count; i++)
-        TRY(add(&t, s->routes[i].route));
-    return flush(&t, false);
-}
+/* --- the table --- */
 
 static enum err send_to_call(void *ctx, const ProtobufCMessage *m)
 {
     return rpc_send(ctx, m);
 }
 
-enum err convert_send_routes(struct rpc_call *call, const struct snapshot *s)
+void convert_routes_begin(struct convert_routes *r, struct rpc_call *call, struct snapshot *s)
 {
-    return convert_routes(s, send_to_call, call);
+    convert_routes_end(r);
+    *r = (struct convert_routes){.snapshot = snapshot_ref(s), .send = send_to_call, .ctx = call};
+}
+
+void convert_routes_end(struct convert_routes *r)
+{
+    snapshot_unref(r->snapshot);
+    *r = (struct convert_routes){0};
 }

@@ -162,7 +162,7 @@ static struct worker *pick_worker(struct probes *p)
     size_t cursor = 0, n = 0;
     struct worker *w;
     while (n < ARRAY_LEN(list) && (w = slots_next(&p->authorize->workers, &cursor))) {
-        if (w->instance && !w->finished)
+        if (w->is_ready && !w->finished)
             list[n++] = w;
     }
     return n ? list[p->turn++ % n] : NULL;

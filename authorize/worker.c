@@ -4,7 +4,6 @@
 
 #include "authorize/certify.h"
 #include "authorize/connection.h"
-#include "authorize/convert_routes.h"
 #include "authorize/convert_stream.h"
 #include "authorize/probe.h"
 #include "authorize/proof.h"
@@ -61,6 +60,46 @@ void workers_tell(struct authorize *a)
     }
 }
 
+/* --- the route table --- */
+
+/* Tunnels that were to be allowed while it was on its way. */
+static void decide_waiting(struct authorize *a, struct worker *w)
+{
+    struct live_node *next;
+    for (struct live_node *n = live_first(&a->live, LIVE_BY_STREAM, worker_key(w)); n; n = next) {
+        struct connection *c = connection_of(n);
+        next = live_next(n, LIVE_BY_STREAM);
+        if (c->awaits_table)
+            connection_resume(a, c);
+    }
+}
+
+/* As much as there is room for; the rest when the worker has read some. */
+static void send_table(struct authorize *a, struct worker *w)
+{
+    bool more = true;
+    while (w->table.snapshot && rpc_has_room(w->call)) {
+        if (!worker_sent(w, convert_routes_next(&w->table, &more)))
+            return;
+        if (more)
+            continue;
+        convert_routes_end(&w->table);
+        w->is_ready = true;
+        decide_waiting(a, w);
+    }
+}
+
+static void begin_table(struct authorize *a, struct worker *w)
+{
+    convert_routes_begin(&w->table, w->call, a->snapshot);
+    send_table(a, w);
+}
+
+bool worker_lacks_table(const struct worker *w)
+{
+    return w->table.snapshot != NULL;
+}
+
 /* --- the first message --- */
 
 static void end_older(struct authorize *a, const struct worker *w)
@@ -110,7 +149,7 @@ static void on_hello(struct authorize *a, struct worker *w, const struct stream_
              LOG_STR("ip", rpc_call_address(w->call)));
     if (worker_sent(w, convert_send_hello(w->call, daemon_version(), a->instance,
                                           a->snapshot->config->hash)))
-        worker_sent(w, convert_send_routes(w->call, a->snapshot));
+        begin_table(a, w);
     workers_tell(a);
 }
 
@@ -256,8 +295,10 @@ static void on_writable(struct rpc_call *call, void *ctx)
 {
     struct authorize *a = ctx;
     struct worker *w = rpc_call_data(call);
-    if (w && !w->finished)
-        send_cuts(a, w, loop_now_ms(a->loop));
+    if (!w || w->finished)
+        return;
+    send_cuts(a, w, loop_now_ms(a->loop));
+    send_table(a, w);
 }
 
 static void on_end(struct rpc_call *call, bool cancelled, void *ctx)
@@ -276,6 +317,7 @@ static void on_end(struct rpc_call *call, bool cancelled, void *ctx)
     if (w->instance)
         log_info("worker gone", LOG_STR("worker", w->instance), LOG_U64("connections", count),
                  LOG_BOOL("cancelled", cancelled));
+    convert_routes_end(&w->table);
     slots_remove(&a->workers, w->id);
     rpc_call_set_data(call, NULL);
     if (w->instance && !a->stopping)
@@ -330,7 +372,7 @@ void workers_send_routes(struct authorize *a)
     struct worker *w;
     while ((w = slots_next(&a->workers, &cursor))) {
         if (!w->finished && w->instance)
-            worker_sent(w, convert_send_routes(w->call, a->snapshot));
+            begin_table(a, w);
     }
 }
 

@@ -3,6 +3,7 @@
 #define AUTHORIZE_WORKER_H
 
 #include "authorize/authorize.h"
+#include "authorize/convert_routes.h"
 
 struct worker {
     struct authorize *authorize;
@@ -15,7 +16,9 @@ struct worker {
     char *config_hash;
     uint64_t started_ms; /* Unix */
     uint64_t connections;
-    bool finished; /* its end is under way: nothing is sent any more */
+    struct convert_routes table; /* on its way, part by part */
+    bool is_ready;               /* has had a whole one */
+    bool finished;               /* its end is under way: nothing is sent any more */
 };
 
 /* The method table for rpc_server_open; static. */
@@ -38,6 +41,9 @@ void workers_tell(struct authorize *a);
 
 /* The route table, after a reload. */
 void workers_send_routes(struct authorize *a);
+
+/* A table is on its way: what needs a cluster of it has to come after it. */
+bool worker_lacks_table(const struct worker *w);
 
 /* Ends all streams: the workers go to another replica. */
 void workers_end(struct authorize *a, const char *why);

@@ -376,6 +376,7 @@ void convert_message(const ProtobufCMessage *message, struct convert_message *ou
         out->kind = CONVERT_ROUTES;
         out->config_hash = m->routes->config_hash;
         out->more = m->routes->more;
+        out->first = m->routes->first;
         break;
     case POSTERN__AUTHORIZE_MESSAGE__MESSAGE_HEARTBEAT:
         out->kind = CONVERT_HEARTBEAT;

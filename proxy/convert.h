@@ -61,6 +61,7 @@ struct convert_message {
     uint64_t streams;        /* HEARTBEAT, as the next */
     bool lagging;
     bool more;            /* ROUTES: the table is not complete */
+    bool first;           /* ROUTES: a new table begins */
     bool accepted;        /* LOGIN_RESULT */
     const char *sentence; /* LOGIN_RESULT, REFUSAL, CUT, SHELL_RESULT */
     uint32_t status;      /* SHELL_RESULT */

@@ -189,6 +189,10 @@ static void win(struct decide *d, struct decide_leg *leg)
 static void on_routes(struct decide *d, struct decide_leg *leg, const struct convert_message *m,
                       const ProtobufCMessage *message)
 {
+    if (m->first) {
+        cluster_specs_free(leg->coming);
+        leg->coming = NULL;
+    }
     if (!leg->coming)
         leg->coming = cluster_specs_new();
     convert_clusters(message, leg->coming);

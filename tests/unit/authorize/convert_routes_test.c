@@ -22,6 +22,19 @@ static enum err keep(void *ctx, const ProtobufCMessage *m)
     return s->count == s->fail_at ? ERR_BUSY : OK;
 }
 
+static struct convert_routes begin(const struct fixture *f, struct sent *s)
+{
+    return (struct convert_routes){.snapshot = snapshot_ref(f->snapshot), .send = keep, .ctx = s};
+}
+
+/* All that there is. */
+static void send_all(struct convert_routes *r)
+{
+    bool more = true;
+    while (more)
+        CHECK_OK(convert_routes_next(r, &more));
+}
+
 static void sent_fini(struct sent *s)
 {
     for (size_t i = 0; i < s->count; i++)
@@ -56,12 +69,14 @@ static void test_whole_table(void **state)
     struct fixture f;
     AUTO(sent_fini) struct sent sent = {0};
     setup(&f, yaml);
-    CHECK_OK(convert_routes(f.snapshot, keep, &sent));
+    AUTO(convert_routes_end) struct convert_routes r = begin(&f, &sent);
+    send_all(&r);
     assert_int_equal(sent.count, 1);
     const Postern__RouteTable *t = sent.items[0]->routes;
     assert_string_equal(t->config_hash, f.snapshot->config->hash);
     assert_int_equal(t->sign_in_timeout_ms, 7 * 60 * 1000);
     assert_false(t->more);
+    assert_true(t->first);
     assert_int_equal(t->n_ssh_routes, 1);
     assert_string_equal(t->ssh_routes[0], "web1");
     assert_int_equal(t->n_clusters, 2);
@@ -106,7 +121,8 @@ static void test_no_routes(void **state)
     struct fixture f;
     AUTO(sent_fini) struct sent sent = {0};
     setup(&f, SHARED "routes: []\n");
-    CHECK_OK(convert_routes(f.snapshot, keep, &sent));
+    AUTO(convert_routes_end) struct convert_routes r = begin(&f, &sent);
+    send_all(&r);
     assert_int_equal(sent.count, 1);
     assert_false(sent.items[0]->routes->more);
     assert_int_equal(sent.items[0]->routes->n_clusters, 0);
@@ -132,29 +148,61 @@ static char *many(void)
     return text;
 }
 
+static void check_whole(const struct fixture *f, const struct sent *sent, size_t from)
+{
+    size_t next = 0;
+    for (size_t i = from; i < sent->count; i++) {
+        const Postern__RouteTable *t = sent->items[i]->routes;
+        assert_int_equal(t->more, i + 1 < sent->count);
+        assert_int_equal(t->first, i == from);
+        assert_true(postern__authorize_message__get_packed_size(sent->items[i]) <=
+                    CONVERT_ROUTES_BYTES + 1024);
+        for (size_t n = 0; n < t->n_clusters; n++)
+            assert_string_equal(t->clusters[n]->route_id, f->snapshot->routes[next++].route->id);
+    }
+    assert_int_equal(next, MANY);
+}
+
 static void test_large_table(void **state)
 {
     (void)state;
     struct fixture f;
     AUTO(sent_fini) struct sent sent = {0};
-    AUTO(sent_fini) struct sent cut = {.fail_at = 2};
     AUTO_FREE char *text = many();
-    size_t next = 0;
     setup(&f, text);
-    CHECK_OK(convert_routes(f.snapshot, keep, &sent));
+    AUTO(convert_routes_end) struct convert_routes r = begin(&f, &sent);
+    send_all(&r);
     assert_true(sent.count >= 2);
-    for (size_t i = 0; i < sent.count; i++) {
-        const Postern__RouteTable *t = sent.items[i]->routes;
-        assert_int_equal(t->more, i + 1 < sent.count);
-        assert_true(postern__authorize_message__get_packed_size(sent.items[i]) <=
-                    CONVERT_ROUTES_BYTES + 1024);
-        for (size_t n = 0; n < t->n_clusters; n++)
-            assert_string_equal(t->clusters[n]->route_id, f.snapshot->routes[next++].route->id);
-    }
-    assert_int_equal(next, MANY);
-    /* Nothing more is sent to one who does not take it. */
-    CHECK_ERR(convert_routes(f.snapshot, keep, &cut), ERR_BUSY);
-    assert_int_equal(cut.count, 2);
+    check_whole(&f, &sent, 0);
+    teardown(&f);
+}
+
+/* What is not taken is the next again; what is begun anew begins with the first. */
+static void test_goes_on(void **state)
+{
+    (void)state;
+    struct fixture f;
+    AUTO(sent_fini) struct sent sent = {.fail_at = 2};
+    AUTO_FREE char *text = many();
+    bool more = false;
+    setup(&f, text);
+    AUTO(convert_routes_end) struct convert_routes r = begin(&f, &sent);
+    CHECK_OK(convert_routes_next(&r, &more));
+    assert_true(more);
+    size_t next = r.next;
+    assert_true(next > 0 && next < MANY);
+    CHECK_ERR(convert_routes_next(&r, &more), ERR_BUSY);
+    assert_int_equal(r.next, next);
+    /* The message that was not taken comes again. */
+    postern__authorize_message__free_unpacked(sent.items[--sent.count], NULL);
+    sent.fail_at = 0;
+    send_all(&r);
+    check_whole(&f, &sent, 0);
+    size_t count = sent.count;
+    convert_routes_end(&r);
+    r = begin(&f, &sent);
+    send_all(&r);
+    check_whole(&f, &sent, count);
     teardown(&f);
 }
 
@@ -164,6 +212,7 @@ int main(void)
         cmocka_unit_test(test_whole_table),
         cmocka_unit_test(test_no_routes),
         cmocka_unit_test(test_large_table),
+        cmocka_unit_test(test_goes_on),
     };
     return RUN(tests);
 }
