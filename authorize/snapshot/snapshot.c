@@ -63,6 +63,7 @@ static void add_routes(struct snapshot *s, struct diag *d)
         else
             snapshot_add_tunnel(s, r, d);
     }
+    snapshot_index_tunnels(s);
 }
 
 /* What is wrong with a key, and what to do about it. */
@@ -156,6 +157,7 @@ void snapshot_unref(struct snapshot *s)
     mem_free(s->routes);
     map_fini(&s->by_name);
     map_fini(&s->by_destination);
+    map_fini(&s->by_tail);
     map_fini(&s->by_id);
     mem_free(s->patterns);
     private_key_fini(&s->ca);

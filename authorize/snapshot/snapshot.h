@@ -30,7 +30,10 @@ struct snapshot_route {
 struct snapshot_pattern {
     const struct route_match *match;
     const struct snapshot_route *route;
+    size_t next; /* the next one of the same kind, port and tail, by its number from 1; 0 = none */
 };
+
+enum { SNAPSHOT_TAILS = 256 };
 
 struct snapshot {
     unsigned refs;
@@ -41,6 +44,8 @@ struct snapshot {
     struct map by_destination; /* tcp and udp: route_match_key of those without a "*" */
     struct snapshot_pattern *patterns;
     size_t pattern_count;
+    struct map by_tail;                /* kind, port, what stands behind the last "*": the first */
+    bool has_tail_len[SNAPSHOT_TAILS]; /* there are tails of so many bytes */
     struct map by_id;
     struct private_key ca; /* pkey is NULL when there is none */
     struct known_hosts known_hosts;

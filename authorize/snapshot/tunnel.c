@@ -15,7 +15,7 @@ static void add_destination(struct snapshot *s, const struct snapshot_route *r,
         if ((s->pattern_count & (s->pattern_count - 1)) == 0)
             s->patterns = mem_realloc(s->patterns, (s->pattern_count ? s->pattern_count * 2 : 1) *
                                                        sizeof *s->patterns);
-        s->patterns[s->pattern_count++] = (struct snapshot_pattern){m, r};
+        s->patterns[s->pattern_count++] = (struct snapshot_pattern){.match = m, .route = r};
         return;
     }
     AUTO(buf_fini) struct buf key;
@@ -23,6 +23,74 @@ static void add_destination(struct snapshot *s, const struct snapshot_route *r,
     IGNORE(route_match_key(r->route->kind, view_str(m->host), m->port, &key), "hosts are short");
     map_put(&s->by_destination, buf_view(&key), (void *)(uintptr_t)r);
 }
+
+/* --- patterns by their tails --- */
+
+struct tail_key {
+    uint8_t bytes[3 + HOST_MAX];
+    size_t len;
+};
+
+static struct view tail_key(enum route_kind kind, uint16_t port, struct view tail,
+                            struct tail_key *out)
+{
+    out->bytes[0] = (uint8_t)kind;
+    out->bytes[1] = (uint8_t)(port >> 8);
+    out->bytes[2] = (uint8_t)port;
+    memcpy(out->bytes + 3, tail.ptr, tail.len);
+    return view_of(out->bytes, 3 + tail.len);
+}
+
+static struct view tail_of(const char *pattern)
+{
+    const char *star = strrchr(pattern, '*');
+    return view_str(star ? star + 1 : pattern);
+}
+
+/* From the last, so that those of one key come in the order of the configuration. */
+void snapshot_index_tunnels(struct snapshot *s)
+{
+    for (size_t i = s->pattern_count; i > 0; i--) {
+        struct snapshot_pattern *p = &s->patterns[i - 1];
+        struct view tail = tail_of(p->match->host);
+        struct tail_key key;
+        if (tail.len > HOST_MAX)
+            continue; /* no host has it */
+        struct view k = tail_key(p->route->route->kind, p->match->port, tail, &key);
+        p->next = (size_t)(uintptr_t)map_get(&s->by_tail, k);
+        (void)map_put(&s->by_tail, k, (void *)(uintptr_t)i);
+        s->has_tail_len[tail.len] = true;
+    }
+}
+
+/* The first of them that is before `best`, by its number from 1. */
+static size_t first_of(const struct snapshot *s, struct view key, struct view host, size_t best)
+{
+    size_t i = (size_t)(uintptr_t)map_get(&s->by_tail, key);
+    for (; i && i < best; i = s->patterns[i - 1].next) {
+        if (route_pattern_has(s->patterns[i - 1].match->host, host))
+            return i;
+    }
+    return best;
+}
+
+static const struct snapshot_route *find_pattern(const struct snapshot *s, enum route_kind kind,
+                                                 struct view host, uint16_t port)
+{
+    size_t best = s->pattern_count + 1;
+    struct tail_key key;
+    for (size_t len = 0; len <= host.len; len++) {
+        if (!s->has_tail_len[len])
+            continue;
+        struct view tail = view_skip(host, host.len - len);
+        best = first_of(s, tail_key(kind, port, tail, &key), host, best);
+        if (port)
+            best = first_of(s, tail_key(kind, 0, tail, &key), host, best);
+    }
+    return best <= s->pattern_count ? s->patterns[best - 1].route : NULL;
+}
+
+/* --- what is configured --- */
 
 static void check_blob(const struct config_blob *blob, enum err e, struct diag *d)
 {
@@ -101,11 +169,5 @@ const struct snapshot_route *snapshot_tunnel(const struct snapshot *s, enum rout
     const struct snapshot_route *found = port ? find_exact(s, kind, host, port) : NULL;
     if (!found)
         found = find_exact(s, kind, host, 0);
-    for (size_t i = 0; !found && i < s->pattern_count; i++) {
-        const struct route_match *m = s->patterns[i].match;
-        if (s->patterns[i].route->route->kind == kind && (m->port == 0 || m->port == port) &&
-            route_pattern_has(m->host, host))
-            found = s->patterns[i].route;
-    }
-    return found;
+    return found ? found : find_pattern(s, kind, host, port);
 }

@@ -102,6 +102,56 @@ static void test_table(void **state)
     world_fini(&w);
 }
 
+enum { MANY = 10000 };
+
+/* The first in the configuration, whichever has the longer tail, a port or more stars. */
+static void test_order_of_patterns(void **state)
+{
+    (void)state;
+    static const char *const hosts[] = {"*.test:22", "*.r1.test", "*r1*:22", "x.*.test:22",
+                                        "*:22",      "*.test",    "*",       "x*t:22"};
+    for (size_t first = 0; first < ARRAY_LEN(hosts); first++) {
+        struct world w = {0};
+        AUTO(buf_fini) struct buf yaml;
+        buf_init(&yaml, 4096);
+        for (size_t i = 0; i < ARRAY_LEN(hosts); i++) {
+            size_t k = (first + i) % ARRAY_LEN(hosts);
+            CHECK_OK(buf_printf(&yaml,
+                                "- {name: n%zu, from: 'tcp+https://gw/%s', to: 'tcp://t:1'}\n", k,
+                                hosts[k]));
+        }
+        AUTO_FREE char *text = buf_to_str(&yaml);
+        struct snapshot *s = make(&w, text);
+        const struct snapshot_route *r = snapshot_tunnel(s, ROUTE_TCP, VIEW("x.r1.test:22"));
+        assert_ptr_equal(r, &s->routes[0]);
+        assert_null(snapshot_tunnel(s, ROUTE_UDP, VIEW("x.r1.test:22")));
+        snapshot_unref(s);
+        world_fini(&w);
+    }
+}
+
+static void test_many_patterns(void **state)
+{
+    (void)state;
+    struct world w = {0};
+    AUTO(buf_fini) struct buf yaml;
+    buf_init(&yaml, 4 << 20);
+    for (unsigned i = 0; i < MANY; i++)
+        CHECK_OK(buf_printf(
+            &yaml, "- {from: 'tcp+https://gw/*.r%u.example.test:22', to: 'tcp://t:1'}\n", i));
+    AUTO_FREE char *text = buf_to_str(&yaml);
+    struct snapshot *s = make(&w, text);
+    assert_int_equal(s->pattern_count, MANY);
+    for (unsigned i = 0; i < MANY; i += 111) {
+        AUTO_FREE char *name = mem_printf("web.r%u.example.test:22", i);
+        assert_ptr_equal(snapshot_tunnel(s, ROUTE_TCP, view_str(name)), &s->routes[i]);
+    }
+    assert_null(snapshot_tunnel(s, ROUTE_TCP, VIEW("web.r1.example.test:23")));
+    assert_null(snapshot_tunnel(s, ROUTE_TCP, VIEW("web.r10000.example.test:22")));
+    snapshot_unref(s);
+    world_fini(&w);
+}
+
 /* Patterns are gone through once each, however many stars a name and a pattern have. */
 static void test_many_stars(void **state)
 {
@@ -169,8 +219,8 @@ static void test_certificates(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_table),
-        cmocka_unit_test(test_many_stars),
+        cmocka_unit_test(test_table),         cmocka_unit_test(test_order_of_patterns),
+        cmocka_unit_test(test_many_patterns), cmocka_unit_test(test_many_stars),
         cmocka_unit_test(test_certificates),
     };
     return RUN(tests);
