@@ -11,16 +11,30 @@
 #include "common/base/mem.h"
 #include "common/crypto/rng.h"
 
+/* As people type who know that they want a listener and not yet what stands behind it. */
+static int lacks_destination(const struct cli *cli, enum client_command command,
+                             const struct client_flags *f)
+{
+    bool is_udp = command == CLIENT_UDP;
+    return cli_usage(cli,
+                     "the destination is missing; write the HOST:PORT of the route's from, for "
+                     "instance: postern %s%s%s (postern routes lists what you may reach)",
+                     is_udp ? "udp dns.example.com:53" : "tcp ssh.example.com:22",
+                     f->listen ? " --listen " : "", f->listen ? f->listen : "");
+}
+
 int service_init(struct service *s, struct cli *cli, enum client_command command, loop_fn on_stop,
                  void *ctx)
 {
     static const int numbers[] = {SIGINT, SIGTERM, SIGHUP};
     const char *word = NULL;
-    struct cli_positional words = {&word, 1, 1, 0};
+    struct cli_positional words = {&word, 0, 1, 0};
     *s = (struct service){.cli = cli};
     int status = client_flags_parse(cli, command, &s->flags, &words);
     if (status != CLI_OK)
         return status;
+    if (!word)
+        return lacks_destination(cli, command, &s->flags);
     AUTO_FREE char *why = NULL;
     AUTO(destination_fini) struct destination d = {0};
     if (destination_parse(word, command == CLIENT_UDP ? "udp" : "tcp", s->flags.pomerium_url, &d,

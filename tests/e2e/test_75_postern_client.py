@@ -257,6 +257,16 @@ def test_udp_has_no_stdio(me):
     assert out.returncode == 2 and b"standard input and output" in out.stderr
 
 
+def test_without_a_destination(stack, tmp_path):
+    """What is missing is named, with the line that would do."""
+    p = Postern(stack, tmp_path / "home")
+    for words, line in ((["tcp", "--listen", ":2202"], b"postern tcp ssh.example.com:22 --listen :2202 "),
+                        (["tcp"], b"postern tcp ssh.example.com:22 "),
+                        (["udp", "--listen=:5353"], b"postern udp dns.example.com:53 --listen :5353 ")):
+        out = p.run(*words)
+        assert out.returncode == 2 and b"the destination is missing" in out.stderr and line in out.stderr, out.stderr
+
+
 # --- the token cache ---
 
 def test_cache_belongs_to_its_user_alone(stack, stranger):
