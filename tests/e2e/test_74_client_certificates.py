@@ -1,13 +1,14 @@
 """Client certificates on tunnels: what downstream_mtls takes, what policies say of them, and that pages need none."""
 import base64
 import hashlib
+import socket
 import ssl
 import subprocess
 
 import pytest
 
 from client import Postern
-from tunnels import TcpServer, connect, dial, echo, exchange, login, request_text, tcp_route
+from tunnels import H2, TcpServer, client_context, connect, dial, echo, exchange, login, request_text, tcp_route
 
 
 def openssl(folder, *args):
@@ -114,6 +115,32 @@ def test_it_comes_before_the_login(stack, certs):
                                                   ("named.test:7", "bob", 200), ("named.test:7", "ann", 403)])
 def test_policies_know_one_from_another(stack, token, certs, target, cert, status):
     assert connect(stack, target, token, cert=certs[cert]).status == status
+
+
+@pytest.mark.parametrize("name", ["localhost", "ann.test", "elsewhere.test", None])
+def test_no_way_round_by_another_name(stack, token, certs, name):
+    """What is asked of a certificate is the same under every name of TLS: another authority on the connection changes nothing."""
+    def ask(cert, target):
+        raw = socket.create_connection((stack.host, stack.https_port), 20)
+        context = client_context(stack, cert=cert and certs[cert])
+        context.check_hostname = False  # which name is in the certificate is not the question here
+        sock = context.wrap_socket(raw, server_hostname=name)
+        return exchange(sock, request_text(f"CONNECT {target}", target, token)).status
+    assert [ask(None, t) for t in ("echo.test:7", "ann.test:7", "public.test:7")] == [495] * 3
+    assert [ask("foreign", t) for t in ("echo.test:7", "ann.test:7", "public.test:7")] == [495] * 3
+    assert (ask("ann", "ann.test:7"), ask("ann", "named.test:7"), ask("bob", "ann.test:7"), ask("bob", "named.test:7")) == (
+        200, 403, 403, 200)
+
+
+@pytest.mark.parametrize("cert, wanted", [(None, (495, 495, 495)), ("foreign", (495, 495, 495)), ("ann", (200, 403, 200)),
+                                          ("bob", (403, 200, 200))])
+def test_no_way_round_on_a_shared_connection(stack, token, certs, cert, wanted):
+    """Streams of one HTTP/2 connection are decided one by one, whatever was allowed on it before."""
+    connection = H2(stack, cert=cert and certs[cert])
+    for _ in range(2):
+        got = tuple(connection.connect(t, token).status for t in ("ann.test:7", "named.test:7", "public.test:7"))
+        assert got == wanted
+    connection.close()
 
 
 def test_routes_are_listed_by_the_certificate_too(stack, token, certs):
