@@ -45,6 +45,8 @@ static enum err load_secret(const struct cli *cli, struct secret *out)
     struct config *config = NULL;
     if (config_file_load(cli->config_file, CONFIG_CLI, &diag, &config) != OK) {
         config_file_print(&diag, 2);
+        (void)cli_fail("tokens are signed with the shared_secret that authorize has; where its "
+                       "file is elsewhere, name it in SHARED_SECRET_FILE");
         return ERR_CONFIG;
     }
     struct view secret = secret_view(&config->shared_secret);

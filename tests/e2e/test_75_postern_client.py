@@ -468,6 +468,19 @@ def test_shared_secret_is_opened_for_service_accounts_alone(stack):
         assert opened == (words[1] == "create"), words
 
 
+def test_service_account_by_a_secret_that_is_elsewhere(stack, stranger, tmp_path):
+    """As with the packages, whose configuration names what systemd hands to services alone."""
+    config = tmp_path / "postern.yaml"
+    config.write_text(json.dumps(stack.config | {"shared_secret_file": f"{tmp_path}/nothing"}))
+    words = ["--config", config, "--admin", stack.folder / "admin.pem", "service-account", "create", "robot"]
+    out = stack.postern(*words, check=False)
+    assert out.returncode == 1 and out.stdout == "" and "name it in SHARED_SECRET_FILE" in out.stderr, out
+    token = stack.postern(*words, env=dict(os.environ, SHARED_SECRET_FILE=f"{stack.folder}/secrets/shared_secret")).stdout
+    out = stranger.run("tcp", "robots.test:7", "--listen", "-", "--pomerium-url", stranger.gateway, "--service-account",
+                       token.strip(), stdin=b"x")
+    assert out.stdout == b"x", out.stderr
+
+
 # --- a terminal ---
 
 def test_progress_on_a_terminal(me):
