@@ -17,6 +17,16 @@ for d in $services; do
     id "postern-$d"
 done
 
+say "what they bring besides programs"
+for file in postern/examples/postern-tcp@.service postern-server/examples/prometheus/alerts.yaml \
+    postern-server/examples/prometheus/prometheus.yml.example postern-server/examples/grafana/postern.json \
+    postern-server/{configuration,deployment,messages,metrics}.md postern-server/README.Debian postern/clients.md; do
+    file=/usr/share/doc/$file
+    [ -s "$file" ] || [ -s "$file.gz" ] || fail "no $file"
+    echo "$file"
+done
+[ "$(dpkg -L postern | grep -c '/systemd/')" = 0 ] || fail "the client's unit is to be copied, not to be there for everybody"
+
 say "nothing runs and nothing is enabled"
 ! pgrep -l postern || fail "something was started"
 for d in $services; do
@@ -37,6 +47,11 @@ say "units"
 units=$(dpkg -L postern-server | grep '\.service$')
 systemd-analyze verify $units 2>&1 | tee /tmp/verify
 ! grep -q postern /tmp/verify || fail "verify"
+export XDG_RUNTIME_DIR=/tmp/user
+mkdir -p $XDG_RUNTIME_DIR
+systemd-analyze --user verify /usr/share/doc/postern/examples/postern-tcp@.service >/tmp/verify 2>&1 || { cat /tmp/verify; fail "verify"; }
+! grep postern /tmp/verify || fail "verify"
+echo "postern-tcp@.service: good"
 for unit in $units; do
     systemd-analyze security --offline=yes "$unit" >/tmp/exposure 2>/dev/null
     echo "$(basename "$unit"): $(tail -n 1 /tmp/exposure)"
@@ -46,13 +61,23 @@ done
 say "manual pages"
 export LANG=C.UTF-8
 for program in $(dpkg -L postern postern-server | grep -E '^/usr/s?bin/.') /etc/postern/postern.yaml; do
-    page=$(man -w "$(basename "$program")") || fail "$program has no page"
+    man -w "$(basename "$program")" >/dev/null || fail "$program has no page"
+done
+pages=$(dpkg -L postern postern-server | grep '/man/man[1-8]/.')
+for wanted in postern-tcp.1 postern-ssh.1 postern-login.1; do
+    grep -q "/$wanted.gz$" <<<"$pages" || fail "no page $wanted"
+done
+for page in $pages; do
     said=$(man --warnings -l "$page" 2>&1 >/tmp/page)
     [ -z "$said" ] && [ "$(wc -l </tmp/page)" -gt 10 ] || fail "$page: $said"
     lexgrog "$page" >/dev/null || fail "$page: no name for whatis"
+    # What is ours under SEE ALSO is there.
+    for other in $(sed -n '/^SEE ALSO/,/^[A-Z]/p' /tmp/page | grep -oE 'postern[a-z.-]*\([1-8]\)'); do
+        section=${other#*(}
+        man -w "${section%)}" "${other%(*}" >/dev/null || fail "$page names $other"
+    done
     echo "$(basename "$page"): $(wc -l </tmp/page) lines"
 done
-
 say "completion in a terminal"
 screen_has() { tmux capture-pane -p >/tmp/screen; grep -qE "$1" /tmp/screen; }
 tmux new-session -d -x 100 -y 30 'PS1="\$ " bash --norc'
@@ -64,6 +89,9 @@ grep -v '^$' /tmp/screen
 tmux send-keys C-u 'postern sess' Tab 're' Tab
 wait_for 20 screen_has 'postern sessions revoke *$' || { cat /tmp/screen; fail "completion"; }
 grep 'sessions' /tmp/screen
+tmux send-keys C-u 'postern tc' Tab '--lis' Tab '127.0.0.1:0 --head' Tab
+wait_for 20 screen_has 'postern tcp --listen 127.0.0.1:0 --headless *$' || { cat /tmp/screen; fail "completion"; }
+grep 'postern tcp' /tmp/screen
 tmux kill-server
 
 say "lintian"

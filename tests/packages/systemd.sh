@@ -195,6 +195,50 @@ systemctl restart postern-authorize
 wait_for 20 postern health >/dev/null || fail "health"
 log_in web1
 
+say "a TCP tunnel as a user's unit, as docs/clients.md has it"
+cat >>/etc/postern/postern.yaml <<'YAML'
+  - from: tcp+https://web1.example.com:22
+    to: tcp://127.0.0.1:22
+    policy:
+      - allow: {and: [{email: {is: you@example.com}}]}
+YAML
+systemctl reload $units
+uid=$(id -u dev)
+as_dev() { setpriv --reuid dev --regid dev --init-groups env HOME=/home/dev XDG_RUNTIME_DIR="/run/user/$uid" "$@"; }
+# What a login does by libpam-systemd, whose logind does not get along with every container.
+mkdir -p /run/systemd/system/user@.service.d
+printf '[Service]\nEnvironment=XDG_RUNTIME_DIR=/run/user/%%i\n' >/run/systemd/system/user@.service.d/runtime.conf
+systemctl daemon-reload
+systemctl start "user@$uid"
+as_dev mkdir -p /home/dev/.config/systemd/user /home/dev/.config/postern/tunnels
+as_dev cp /usr/share/doc/postern/examples/postern-tcp@.service /home/dev/.config/systemd/user/
+SHARED_SECRET_FILE=/etc/postern/secrets/authorize/shared_secret postern --admin /root/postern-admin.pem \
+    service-account create local/you@example.com --expires 1h | tail -n 1 >/root/account
+as_dev tee /home/dev/.config/postern/account </root/account >/dev/null
+as_dev tee /home/dev/.config/postern/tunnels/web1 >/dev/null <<'TUNNEL'
+DEST=https://gateway.example.com/web1.example.com:22
+FLAGS=--listen=127.0.0.1:2022 --service-account-file=/home/dev/.config/postern/account --disable-tls-verification
+TUNNEL
+as_dev systemctl --user enable --now postern-tcp@web1
+tunnel() { as_dev systemctl --user show -p "$1" --value postern-tcp@web1; }
+tunnel_says() { journalctl -q _SYSTEMD_USER_UNIT=postern-tcp@web1.service -o cat | grep -q "$1"; }
+banner() { timeout 10 bash -c 'exec 3<>/dev/tcp/127.0.0.1/2022 && head -n 1 <&3' 2>/dev/null | grep -a '^SSH-2.0-OpenSSH'; }
+wait_for 20 tunnel_says 'listening on 127.0.0.1:2022' || { journalctl -q -n 20; fail "no listener"; }
+wait_for 20 banner || { journalctl -q _SYSTEMD_USER_UNIT=postern-tcp@web1.service -n 20; fail "no tunnel"; }
+pid=$(tunnel MainPID)
+kill -9 "$pid"
+tunnel_is_back() { [ "$(tunnel ActiveState)" = active ] && [ "$(tunnel MainPID)" != "$pid" ]; }
+wait_for 30 tunnel_is_back || fail "the tunnel's unit was not restarted"
+wait_for 20 banner >/dev/null || fail "no tunnel after the restart"
+echo "enabled: $(tunnel UnitFileState); killed, and started again: restarts $(tunnel NRestarts)"
+# Words that are off are not tried again.
+printf "%s\n" DEST= FLAGS=--no-such-flag | as_dev tee /home/dev/.config/postern/tunnels/bad >/dev/null
+as_dev systemctl --user start postern-tcp@bad || :
+bad() { as_dev systemctl --user show -p "$1" --value postern-tcp@bad; }
+bad_has_failed() { [ "$(bad ActiveState)" = failed ]; }
+wait_for 20 bad_has_failed || fail "a unit with bad words: $(bad ActiveState)"
+[ "$(bad NRestarts) $(bad ExecMainStatus)" = "0 2" ] || fail "a unit with bad words: $(bad NRestarts) restarts, status $(bad ExecMainStatus)"
+
 say "stop, with somebody connected"
 gateway_ssh web1 'echo on; sleep 1000' >/tmp/live.out &
 live=$!
@@ -211,7 +255,7 @@ wait_for 10 in_order Stopped 'proxy * databroker ' || fail "order: $(order Stopp
 echo "stopped in this order: $(order Stopped)"
 each Result | grep -v success && fail "not stopped cleanly"
 each ExecMainStatus | grep -v ' 0$' && fail "not stopped cleanly"
-! pgrep -l postern || fail "processes are left"
+! pgrep -l postern- || fail "processes are left"
 [ -z "$(ls /run/credentials | grep postern)" ] || fail "credentials are left"
 
 say "start again: what was known is known"
@@ -221,6 +265,8 @@ wait_for 10 in_order Started 'databroker * proxy ' || fail "order: $(order Start
 echo "started in this order: $(order Started)"
 wait_for 20 postern health >/dev/null || fail "health"
 log_in web1
+[ "$(tunnel ActiveState) $(tunnel NRestarts)" = "active 1" ] || fail "the tunnel's unit ended with the gateway"
+wait_for 40 banner || fail "no tunnel after the gateway's restart"
 
 say "upgrade while it runs"
 mkdir -p /tmp/new
@@ -248,8 +294,12 @@ wait_for 20 postern health >/dev/null || fail "health"
 log_in web1
 
 say "remove"
+wait_for 40 banner || fail "no tunnel after the upgrade"
+as_dev systemctl --user disable --now postern-tcp@web1
+[ "$(tunnel ActiveState) $(tunnel Result)" = "inactive success" ] || fail "the tunnel's unit: $(tunnel ActiveState), $(tunnel Result)"
+! pgrep -x postern || fail "the tunnel goes on"
 apt-get remove -y -qq postern-server >/tmp/apt.log 2>&1 || { cat /tmp/apt.log; fail "remove"; }
-! pgrep -l postern || fail "processes are left"
+! pgrep -l postern- || fail "processes are left"
 [ -z "$(systemctl list-units --all --no-legend 'postern*' | grep -v not-found)" ] || fail "units are left"
 for kept in /etc/postern/postern.yaml /etc/postern/secrets/authorize/user_ca /var/lib/postern-databroker/databroker.sqlite3; do
     [ -e "$kept" ] || fail "removed: $kept"
@@ -263,7 +313,7 @@ echo "installed again"
 
 say "purge"
 apt-get purge -y -qq postern-server postern >/tmp/apt.log 2>&1 || { cat /tmp/apt.log; fail "purge"; }
-! pgrep -l postern || fail "processes are left"
+! pgrep -l postern- || fail "processes are left"
 for gone in /etc/postern /var/lib/postern-databroker; do
     [ ! -e "$gone" ] || { find "$gone"; fail "$gone is left"; }
 done
