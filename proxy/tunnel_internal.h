@@ -172,8 +172,8 @@ enum err tunnel_udp_open(struct tunnel *u, const char **out_why);
 void tunnel_udp_read(struct tunnel *u, struct view bytes);
 void tunnel_udp_finish(struct tunnel *u);
 void tunnel_udp_count(struct tunnel *u);
-/* Looks at capsules that go on as they are. False when they are malformed. */
-bool tunnel_udp_watch(struct tunnel *u, struct view bytes);
+/* To an HTTP proxy as capsules; whole ones are dropped when its connection does not take more. */
+void tunnel_udp_forward(struct tunnel *u, struct view bytes);
 
 /* --- tunnel_log.c --- */
 enum tunnel_event {

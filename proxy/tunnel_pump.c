@@ -112,8 +112,10 @@ void tunnel_read(struct tunnel *u, struct view bytes)
         tunnel_udp_read(u, bytes);
         return;
     }
-    if (u->packets && !tunnel_udp_watch(u, bytes))
+    if (u->packets) {
+        tunnel_udp_forward(u, bytes);
         return;
+    }
     u->bytes_in += bytes.len;
     touch(u);
     if (!u->to_target.len)

@@ -1,6 +1,7 @@
 /*
- * UDP tunnels: capsules on the client's side, a connected socket on the target's. Nothing is
- * queued: what there is no room for is dropped and counted, as the network would.
+ * UDP tunnels: capsules on the client's side, a connected socket on the target's, or capsules again
+ * where an HTTP proxy is in between. Nothing is queued: what there is no room for is dropped and
+ * counted, as the network would.
  */
 #include "common/base/mem.h"
 #include "common/daemon/log.h"
@@ -115,15 +116,48 @@ void tunnel_udp_read(struct tunnel *u, struct view bytes)
         end_malformed(u);
 }
 
-bool tunnel_udp_watch(struct tunnel *u, struct view bytes)
+/* --- to the next proxy --- */
+
+static void flush_chain(struct tunnel *u, size_t packets)
 {
+    struct buf *batch = &u->tunnels->batch;
+    struct tunnel_packet_counts *c = &u->packets->counts;
+    if (!packets)
+        return;
+    if (stream_write(u->stream, buf_view(batch)) == OK)
+        c->in += packets;
+    else
+        c->dropped_in += packets;
+    buf_clear(batch);
+}
+
+void tunnel_udp_forward(struct tunnel *u, struct view bytes)
+{
+    struct buf *batch = &u->tunnels->batch;
     struct view payload;
+    size_t in_batch = 0;
     enum err e;
-    while ((e = capsule_next(&u->packets->decoder, &bytes, &payload)) == OK)
-        u->packets->counts.in++;
+    touch(u);
+    buf_clear(batch);
+    while ((e = capsule_next(&u->packets->decoder, &bytes, &payload)) == OK) {
+        size_t most = payload.len + CAPSULE_DATAGRAM_OVERHEAD;
+        if (most > buf_room(batch)) {
+            flush_chain(u, in_batch);
+            in_batch = 0;
+        }
+        /* What waits longer than that is of no use any more. */
+        if (stream_pending(u->stream) > TUNNEL_QUEUE_LOW ||
+            batch->len + most > stream_room(u->stream)) {
+            u->packets->counts.dropped_in++;
+            continue;
+        }
+        IGNORE(capsule_write(payload, batch), "there is room");
+        u->bytes_in += payload.len;
+        in_batch++;
+    }
+    flush_chain(u, in_batch);
     if (e != ERR_MORE)
         end_malformed(u);
-    return e == ERR_MORE;
 }
 
 /* RFC 9298 §3.1: the end of the stream is the end of the socket. */

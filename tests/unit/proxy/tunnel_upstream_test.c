@@ -274,12 +274,17 @@ static void test_next_endpoint_after_a_handshake(void **state)
 static const char *proxy_answer;
 
 /* Reads a head, answers, and says what the target would say first. */
-static void serve_proxy(struct target *t, int fd)
+static void answer_head(struct target *t, int fd)
 {
     uint8_t byte;
     while (view_search(buf_view(&t->got), VIEW("\r\n\r\n")) < 0 && recv(fd, &byte, 1, 0) == 1)
         CHECK_OK(buf_append_u8(&t->got, byte));
     target_send(fd, proxy_answer, strlen(proxy_answer));
+}
+
+static void serve_proxy(struct target *t, int fd)
+{
+    answer_head(t, fd);
     target_read(t, fd);
 }
 
@@ -587,6 +592,61 @@ static void test_udp_chain(void **state)
     client_fini(&c);
 }
 
+/* Answers, and reads nothing more before it is told to. */
+static void serve_slow_proxy(struct target *t, int fd)
+{
+    answer_head(t, fd);
+    buf_clear(&t->got);
+    while (!t->is_released)
+        (void)usleep(10000);
+    target_read(t, fd);
+}
+
+/* A proxy that does not read loses whole datagrams and holds nobody up. */
+static void test_udp_chain_without_room(void **state)
+{
+    enum { SENT = 20000, SIZE = 1200 };
+    struct bench *b = *state;
+    struct target t;
+    struct client c;
+    struct buf capsule;
+    uint8_t bytes[SIZE] = {7};
+    struct view payload = view_of(bytes, sizeof bytes);
+    struct capsule_decoder decoder = {0};
+    size_t arrived = 0;
+    proxy_answer = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\n"
+                   "Upgrade: connect-udp\r\nCapsule-Protocol: ?1\r\n\r\n";
+    b->cluster.kind = POSTERN__CLUSTER__KIND__UDP;
+    target_start(&t, serve_slow_proxy, 1);
+    b->cluster.scheme = POSTERN__CLUSTER__SCHEME__HTTP_PROXY;
+    bench_endpoints(b, &t.port, 1);
+    bench_open(b);
+    client_open(b, &c, TUNNEL_UDP);
+    UNTIL(&b->f, c.is_accepted);
+    buf_init(&capsule, 4096);
+    CHECK_OK(capsule_write(payload, &capsule));
+    for (int i = 0; i < SENT; i++)
+        tunnel_read(c.tunnel, buf_view(&capsule));
+    assert_false(c.is_paused);
+    assert_false(c.is_closed);
+    t.is_released = true;
+    tunnel_finish(c.tunnel);
+    UNTIL(&b->f, c.is_closed);
+    target_join(b, &t);
+    struct view got = buf_view(&t.got);
+    while (capsule_next(&decoder, &got, &payload) == OK) {
+        CHECK_VIEW(payload, view_of(bytes, sizeof bytes));
+        arrived++;
+    }
+    assert_true(capsule_at_boundary(&decoder));
+    assert_true(arrived > 0 && arrived < SENT);
+    assert_int_equal(arrived * (SIZE + 4), t.got.len); /* nothing but whole ones */
+    capsule_fini(&decoder);
+    buf_fini(&capsule);
+    buf_fini(&t.got);
+    client_fini(&c);
+}
+
 int main(void)
 {
 #define TEST(f) cmocka_unit_test_setup_teardown(f, bench_setup, bench_teardown)
@@ -606,6 +666,7 @@ int main(void)
         TEST(test_udp_unreachable),
         TEST(test_udp_idle),
         TEST(test_udp_chain),
+        TEST(test_udp_chain_without_room),
     };
     return RUN(tests);
 }
