@@ -118,6 +118,7 @@ static inline void fixture_until(struct fixture *f, const bool *flag, const char
         fail_msg("waited in vain for %s", what);
 }
 
+/* The timer repeats: one that is due when the loop is entered would fire before it waits. */
 #define UNTIL(f, condition)                                                                        \
     do {                                                                                           \
         uint64_t end_ = loop_clock_ms() + FIXTURE_WAIT_MS;                                         \
@@ -126,7 +127,7 @@ static inline void fixture_until(struct fixture *f, const bool *flag, const char
             uv_timer_t t_;                                                                         \
             CHECK(uv_timer_init(&(f)->loop.uv, &t_) == 0);                                         \
             t_.data = &flag_;                                                                      \
-            CHECK(uv_timer_start(&t_, fixture_alarm, 50, 0) == 0);                                 \
+            CHECK(uv_timer_start(&t_, fixture_alarm, 50, 50) == 0);                                \
             (void)uv_run(&(f)->loop.uv, UV_RUN_ONCE);                                              \
             uv_close((uv_handle_t *)&t_, NULL);                                                    \
             (void)uv_run(&(f)->loop.uv, UV_RUN_NOWAIT);                                            \

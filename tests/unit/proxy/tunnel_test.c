@@ -325,7 +325,7 @@ static void turn(struct bench *b, int times)
         uv_timer_t timer;
         (void)uv_timer_init(&b->f.loop.uv, &timer);
         timer.data = &flag;
-        (void)uv_timer_start(&timer, fixture_alarm, 5, 0);
+        (void)uv_timer_start(&timer, fixture_alarm, 5, 5); /* as UNTIL has it */
         (void)uv_run(&b->f.loop.uv, UV_RUN_ONCE);
         uv_close((uv_handle_t *)&timer, NULL);
         (void)uv_run(&b->f.loop.uv, UV_RUN_NOWAIT);
