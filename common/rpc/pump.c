@@ -4,12 +4,13 @@
 #include "common/base/mem.h"
 #include "common/rpc/codec.h"
 
-static void note_locked(struct pump *p)
+/* True: rpc_wake is to be called, after the lock. */
+static bool note_locked(struct pump *p)
 {
     if (p->noted)
-        return;
+        return false;
     p->noted = true;
-    rpc_push_locked(p->rpc, &p->note_tag);
+    return rpc_push_locked(p->rpc, &p->note_tag);
 }
 
 static void on_note(struct rpc_tag *tag)
@@ -21,6 +22,7 @@ static void on_note(struct rpc_tag *tag)
     p->on_note(p);
 }
 
+/* p->armed is set. */
 static void start_read(struct pump *p)
 {
     grpc_op op = {.op = GRPC_OP_RECV_MESSAGE, .data.recv_message.recv_message = &p->received};
@@ -31,7 +33,8 @@ static void start_read(struct pump *p)
 static bool on_received(struct rpc_tag *tag)
 {
     struct pump *p = CONTAINER_OF(tag, struct pump, recv_tag);
-    uv_mutex_lock(&p->rpc->lock);
+    struct rpc *rpc = p->rpc;
+    uv_mutex_lock(&rpc->lock);
     grpc_byte_buffer *buffer = p->received;
     p->received = NULL;
     bool over = !tag->ok || !buffer || p->in_over;
@@ -42,13 +45,15 @@ static bool on_received(struct rpc_tag *tag)
     } else {
         p->in[(p->in_head + p->in_count++) % RPC_RECV_QUEUE] = buffer;
     }
-    p->armed = !over && p->in_count < RPC_RECV_QUEUE;
-    bool again = p->armed;
-    note_locked(p);
-    /* Under the lock, so that the owner cannot find the pump idle in between. */
+    bool again = !over && p->in_count < RPC_RECV_QUEUE;
+    p->armed = again;
+    bool wake = note_locked(p);
+    uv_mutex_unlock(&rpc->lock);
+    /* The owner finds the pump idle only after its note and, when armed, after the next message. */
+    if (wake)
+        rpc_wake(rpc);
     if (again)
         start_read(p);
-    uv_mutex_unlock(&p->rpc->lock);
     return true;
 }
 
@@ -64,7 +69,8 @@ static void drop_queue_locked(struct pump *p)
     p->out_count = p->out_bytes = 0;
 }
 
-static void start_send_locked(struct pump *p)
+/* One is at the head of the queue: it is what start_send sends. */
+static void take_next_locked(struct pump *p)
 {
     struct pump_item *item = p->out_first;
     p->out_first = item->next;
@@ -72,14 +78,18 @@ static void start_send_locked(struct pump *p)
         p->out_last = NULL;
     p->out_count--;
     p->out_bytes -= item->len;
-    grpc_op op = {.op = GRPC_OP_SEND_MESSAGE, .data.send_message.send_message = item->buffer};
-    /* More is waiting: let the transport gather. */
-    op.flags = p->out_first ? GRPC_WRITE_BUFFER_HINT : 0;
     p->sending = true;
-    grpc_call_error e = grpc_call_start_batch(p->call, &op, 1, &p->send_tag, NULL);
-    CHECK(e == GRPC_CALL_OK);
     p->sent = item->buffer;
+    /* More is waiting: let the transport gather. */
+    p->sent_flags = p->out_first ? GRPC_WRITE_BUFFER_HINT : 0;
     mem_free(item);
+}
+
+static grpc_op send_op(struct pump *p)
+{
+    return (grpc_op){.op = GRPC_OP_SEND_MESSAGE,
+                     .flags = p->sent_flags,
+                     .data.send_message.send_message = p->sent};
 }
 
 static bool has_room(const struct pump *p)
@@ -98,22 +108,42 @@ static bool is_writable(const struct pump *p)
     return (p->starved && has_room(p)) || (p->paced && is_low(p));
 }
 
-static bool on_sent(struct rpc_tag *tag)
+/* True: the next one is to be sent; then nobody else frees the pump or sends. */
+static bool finish_send(struct pump *p)
 {
-    struct pump *p = CONTAINER_OF(tag, struct pump, send_tag);
-    uv_mutex_lock(&p->rpc->lock);
+    struct rpc *rpc = p->rpc;
+    uv_mutex_lock(&rpc->lock);
     p->sending = false;
     grpc_byte_buffer_destroy(p->sent);
     p->sent = NULL;
-    if (!tag->ok)
+    if (!p->send_tag.ok)
         p->dead = true;
     if (p->dead)
         drop_queue_locked(p);
     if (p->out_first)
-        start_send_locked(p);
-    if (!p->sending || is_writable(p))
-        note_locked(p);
-    uv_mutex_unlock(&p->rpc->lock);
+        take_next_locked(p);
+    bool next = p->sending;
+    bool wake = false;
+    if ((p->asked && !next) || is_writable(p))
+        wake = note_locked(p);
+    uv_mutex_unlock(&rpc->lock);
+    if (wake)
+        rpc_wake(rpc);
+    return next;
+}
+
+static void start_send(struct pump *p)
+{
+    grpc_op op = send_op(p);
+    grpc_call_error e = grpc_call_start_batch(p->call, &op, 1, &p->send_tag, NULL);
+    CHECK(e == GRPC_CALL_OK);
+}
+
+static bool on_sent(struct rpc_tag *tag)
+{
+    struct pump *p = CONTAINER_OF(tag, struct pump, send_tag);
+    if (finish_send(p))
+        start_send(p);
     return true;
 }
 
@@ -138,24 +168,25 @@ void pump_receive(struct pump *p)
 {
     uv_mutex_lock(&p->rpc->lock);
     p->armed = true;
-    start_read(p);
     uv_mutex_unlock(&p->rpc->lock);
+    start_read(p);
 }
 
 grpc_byte_buffer *pump_take(struct pump *p)
 {
     grpc_byte_buffer *buffer = NULL;
+    bool arm = false;
     uv_mutex_lock(&p->rpc->lock);
     if (p->in_count) {
         buffer = p->in[p->in_head];
         p->in_head = (p->in_head + 1) % RPC_RECV_QUEUE;
         p->in_count--;
-        if (!p->armed && !p->in_over && p->in_count <= RPC_RECV_QUEUE / 2) {
-            p->armed = true;
-            start_read(p);
-        }
+        arm = !p->armed && !p->in_over && p->in_count <= RPC_RECV_QUEUE / 2;
+        p->armed = p->armed || arm;
     }
     uv_mutex_unlock(&p->rpc->lock);
+    if (arm)
+        start_read(p);
     return buffer;
 }
 
@@ -173,6 +204,7 @@ enum err pump_push(struct pump *p, const ProtobufCMessage *message)
     TRY(codec_pack(message, &buffer));
     size_t len = grpc_byte_buffer_length(buffer);
     enum err e = OK;
+    bool start = false;
     uv_mutex_lock(&p->rpc->lock);
     if (p->dead)
         e = ERR_CLOSED;
@@ -190,10 +222,13 @@ enum err pump_push(struct pump *p, const ProtobufCMessage *message)
         p->out_last = item;
         p->out_count++;
         p->out_bytes += len;
-        if (!p->sending)
-            start_send_locked(p);
+        start = !p->sending;
+        if (start)
+            take_next_locked(p);
     }
     uv_mutex_unlock(&p->rpc->lock);
+    if (start)
+        start_send(p);
     if (e != OK)
         grpc_byte_buffer_destroy(buffer);
     return e;
@@ -222,6 +257,7 @@ bool pump_is_drained(struct pump *p)
 {
     uv_mutex_lock(&p->rpc->lock);
     bool drained = !p->sending && !p->out_first;
+    p->asked = p->asked || !drained;
     uv_mutex_unlock(&p->rpc->lock);
     return drained;
 }
@@ -243,6 +279,7 @@ bool pump_is_idle(struct pump *p)
 {
     uv_mutex_lock(&p->rpc->lock);
     bool idle = !p->armed && !p->sending && !p->noted;
+    p->asked = p->asked || !idle;
     uv_mutex_unlock(&p->rpc->lock);
     return idle;
 }

@@ -1,7 +1,7 @@
 /*
- * Inside of common/rpc: the messages of one call in both directions. Receiving is re-armed and the
- * next message sent on the polling thread, with bounded queues; the owner, on the loop, is told by
- * one note whatever happened and then asks.
+ * Inside of common/rpc: the messages of one call in both directions, with bounded queues. The
+ * owner, on the loop, is told by one note what has come, and that what it has asked for may be so
+ * now; then it asks again.
  */
 #ifndef COMMON_RPC_PUMP_H
 #define COMMON_RPC_PUMP_H
@@ -40,9 +40,11 @@ struct pump {
     size_t out_bytes;
     bool sending;
     grpc_byte_buffer *sent; /* what is being sent */
-    bool dead;              /* sending failed or stopped: what is queued is dropped */
-    bool starved;           /* a push was refused: tell when there is room again */
-    bool paced;             /* a row of messages waits: tell when little is queued */
+    uint32_t sent_flags;
+    bool dead;    /* sending failed or stopped: what is queued is dropped */
+    bool starved; /* a push was refused: tell when there is room again */
+    bool paced;   /* a row of messages waits: tell when little is queued */
+    bool asked;   /* "drained?" or "idle?" was answered with no: tell when it may be so */
     bool noted;
 };
 
@@ -69,13 +71,16 @@ bool pump_has_room(struct pump *p);
 /* True once after an ERR_BUSY when half of the queue is free, and after a want of room. */
 bool pump_take_writable(struct pump *p);
 
-/* Nothing is queued nor on its way. */
+/* Nothing is queued nor on its way. After a no on_note comes when that has changed. */
 bool pump_is_drained(struct pump *p);
 
 /* Takes and sends nothing more; the call is cancelled or over. */
 void pump_stop(struct pump *p);
 
-/* No operation is under way and no note is on its way: the owner may be freed. */
+/*
+ * No operation is under way and no note is on its way: the owner may be freed. After a no on_note
+ * comes when that may have changed.
+ */
 bool pump_is_idle(struct pump *p);
 
 #endif

@@ -62,7 +62,7 @@ static void on_posted(void *ctx)
     }
 }
 
-void rpc_push_locked(struct rpc *rpc, struct rpc_tag *tag)
+bool rpc_push_locked(struct rpc *rpc, struct rpc_tag *tag)
 {
     tag->next = NULL;
     if (rpc->last)
@@ -70,10 +70,26 @@ void rpc_push_locked(struct rpc *rpc, struct rpc_tag *tag)
     else
         rpc->first = tag;
     rpc->last = tag;
-    if (!rpc->posted) {
-        rpc->posted = true;
-        loop_post(rpc->loop, on_posted, rpc);
-    }
+    bool first = !rpc->posted;
+    rpc->posted = true;
+    return first;
+}
+
+void rpc_wake(struct rpc *rpc)
+{
+    loop_post(rpc->loop, on_posted, rpc);
+}
+
+static void handle(struct rpc *rpc, struct rpc_tag *tag, bool ok)
+{
+    tag->ok = ok;
+    if (tag->on_poll && tag->on_poll(tag))
+        return;
+    uv_mutex_lock(&rpc->lock);
+    bool wake = rpc_push_locked(rpc, tag);
+    uv_mutex_unlock(&rpc->lock);
+    if (wake)
+        rpc_wake(rpc);
 }
 
 static void on_poller_gone(void *ctx)
@@ -99,13 +115,7 @@ static void poll_queue(void *ctx)
             grpc_completion_queue_next(rpc->queue, gpr_inf_future(GPR_CLOCK_MONOTONIC), NULL);
         if (event.type == GRPC_QUEUE_SHUTDOWN)
             break;
-        struct rpc_tag *tag = event.tag;
-        tag->ok = event.success != 0;
-        if (tag->on_poll && tag->on_poll(tag))
-            continue;
-        uv_mutex_lock(&rpc->lock);
-        rpc_push_locked(rpc, tag);
-        uv_mutex_unlock(&rpc->lock);
+        handle(rpc, event.tag, event.success != 0);
     }
     loop_post(rpc->loop, on_poller_gone, rpc);
 }

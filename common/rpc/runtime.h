@@ -43,8 +43,12 @@ struct rpc {
 /* A server or channel is gone. */
 void rpc_drop_owner(struct rpc *rpc);
 
-/* Any thread: `tag->on_loop` will run on the loop. The caller holds rpc->lock. */
-void rpc_push_locked(struct rpc *rpc, struct rpc_tag *tag);
+/*
+ * Any thread: `tag->on_loop` will run on the loop. The caller holds rpc->lock; when the answer is
+ * true it calls rpc_wake once it has let go of it, so that the loop does not wake into the lock.
+ */
+[[nodiscard]] bool rpc_push_locked(struct rpc *rpc, struct rpc_tag *tag);
+void rpc_wake(struct rpc *rpc);
 
 /* Arguments that servers and channels share; `extra` may be 0. */
 enum { RPC_ARGS_MAX = 24 };

@@ -112,8 +112,10 @@ uint64_t rpc_unary(struct rpc_channel *channel, struct rpc_method_name method,
     if (codec_pack(request, &u->request) != OK) {
         u->status = GRPC_STATUS_RESOURCE_EXHAUSTED;
         uv_mutex_lock(&channel->rpc->lock);
-        rpc_push_locked(channel->rpc, &u->tag);
+        bool wake = rpc_push_locked(channel->rpc, &u->tag);
         uv_mutex_unlock(&channel->rpc->lock);
+        if (wake)
+            rpc_wake(channel->rpc);
         return id;
     }
     u->call = channel_call(channel, u->target, method, options.timeout_ms);
