@@ -4,6 +4,9 @@
 #include "common/base/mem.h"
 #include "common/rpc/codec.h"
 
+/* Messages that follow each other within this time are gathered by the polling thread. */
+enum { GATHER_NS = 100000 };
+
 /* True: rpc_wake is to be called, after the lock. */
 static bool note_locked(struct pump *p)
 {
@@ -147,6 +150,21 @@ static bool on_sent(struct rpc_tag *tag)
     return true;
 }
 
+/* A single message wakes no thread of ours; of a burst the polling thread sends the rest. */
+static void send_from_loop(struct pump *p)
+{
+    if (uv_hrtime() - p->sent_now_at < GATHER_NS) {
+        start_send(p);
+        return;
+    }
+    grpc_op op = send_op(p);
+    if (!rpc_start_now(p->rpc, p->call, &op, &p->send_tag))
+        return;
+    p->sent_now_at = uv_hrtime();
+    if (finish_send(p))
+        start_send(p);
+}
+
 void pump_init(struct pump *p, struct rpc *rpc, grpc_call *call, pump_fn fn)
 {
     *p = (struct pump){.rpc = rpc, .call = call, .on_note = fn};
@@ -228,7 +246,7 @@ enum err pump_push(struct pump *p, const ProtobufCMessage *message)
     }
     uv_mutex_unlock(&p->rpc->lock);
     if (start)
-        start_send(p);
+        send_from_loop(p);
     if (e != OK)
         grpc_byte_buffer_destroy(buffer);
     return e;

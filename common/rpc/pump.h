@@ -27,6 +27,7 @@ struct pump {
     struct rpc_tag recv_tag;
     struct rpc_tag send_tag;
     struct rpc_tag note_tag;
+    uint64_t sent_now_at; /* loop only: when a message was last sent without the polling thread */
     /* Under rpc->lock. */
     grpc_byte_buffer *received; /* where the armed read puts its message */
     grpc_byte_buffer *in[RPC_RECV_QUEUE];

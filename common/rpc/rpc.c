@@ -92,6 +92,26 @@ static void handle(struct rpc *rpc, struct rpc_tag *tag, bool ok)
         rpc_wake(rpc);
 }
 
+/*
+ * gRPC keeps the first completion of this thread back instead of queueing it and waking the
+ * polling thread. It may be another one than ours.
+ */
+bool rpc_start_now(struct rpc *rpc, grpc_call *call, const grpc_op *op, struct rpc_tag *tag)
+{
+    void *done = NULL;
+    int ok = 0;
+    grpc_completion_queue_thread_local_cache_init(rpc->queue);
+    grpc_call_error e = grpc_call_start_batch(call, op, 1, tag, NULL);
+    int found = grpc_completion_queue_thread_local_cache_flush(rpc->queue, &done, &ok);
+    CHECK(e == GRPC_CALL_OK);
+    if (found && done != tag)
+        handle(rpc, done, ok != 0);
+    if (!found || done != tag)
+        return false;
+    tag->ok = ok != 0;
+    return true;
+}
+
 static void on_poller_gone(void *ctx)
 {
     struct rpc *rpc = ctx;

@@ -13,7 +13,10 @@
 
 struct rpc_tag;
 
-/* On the polling thread. True: handled, false: on to the loop. NULL is the same as false. */
+/*
+ * On the thread where it is found to be done. True: handled, false: on to the loop. NULL is the
+ * same as false.
+ */
 typedef bool (*rpc_poll_fn)(struct rpc_tag *tag);
 typedef void (*rpc_tag_fn)(struct rpc_tag *tag);
 
@@ -49,6 +52,14 @@ void rpc_drop_owner(struct rpc *rpc);
  */
 [[nodiscard]] bool rpc_push_locked(struct rpc *rpc, struct rpc_tag *tag);
 void rpc_wake(struct rpc *rpc);
+
+/*
+ * Starts one operation. True: it was done at once, tag->ok is set and nobody else is told: neither
+ * the polling thread nor the loop is woken for it. False: it is told in the usual way, perhaps
+ * already. Not under rpc->lock: what else is found to be done is handled inside.
+ */
+[[nodiscard]] bool rpc_start_now(struct rpc *rpc, grpc_call *call, const grpc_op *op,
+                                 struct rpc_tag *tag);
 
 /* Arguments that servers and channels share; `extra` may be 0. */
 enum { RPC_ARGS_MAX = 24 };
