@@ -12,10 +12,25 @@ static enum err escape(uint8_t c, struct buf *out)
     return buf_printf(out, "\\u%04x", c);
 }
 
+/* How many bytes from the start are ASCII that stands for itself. */
+static size_t plain_len(struct view text)
+{
+    size_t n = 0;
+    while (n < text.len && text.ptr[n] >= 0x20 && text.ptr[n] < 0x7f && text.ptr[n] != '"' &&
+           text.ptr[n] != '\\')
+        n++;
+    return n;
+}
+
 enum err json_text_write(struct view text, struct buf *out)
 {
     TRY(buf_append_u8(out, '"'));
     while (text.len) {
+        size_t plain = plain_len(text);
+        TRY(buf_append(out, view_take(text, plain)));
+        text = view_skip(text, plain);
+        if (text.len == 0)
+            break;
         uint8_t c = text.ptr[0];
         size_t n = text_utf8_len(text);
         bool c1 = n == 2 && c == 0xc2 && text.ptr[1] < 0xa0;
