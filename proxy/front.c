@@ -288,7 +288,7 @@ static void on_accept(void *ctx, int fd, const struct address *peer)
     f->first = c;
     f->count++;
     const struct stream_spec spec = {
-        .loop = f->loop, .tls = f->server, .queue_low = QUEUE_LOW, .keepalive = true};
+        .loop = f->loop, .tls = f->server, .queue_low = QUEUE_LOW, .inherits = true};
     c->stream = stream_new(&spec, fd, &handler, c);
 }
 

@@ -10,6 +10,8 @@
 #include "common/base/check.h"
 #include "common/base/mem.h"
 #include "common/base/text.h"
+#include "common/io/socket.h"
+#include "common/io/stream.h"
 #include "common/io/timer.h"
 
 enum {
@@ -19,9 +21,11 @@ enum {
 };
 
 struct listener {
+    struct loop *loop;
     uv_poll_t poll;
     struct timer rest;
     int fd;
+    uint64_t turn; /* of the loop, when there was something last */
     bool paused;
     bool closing;
     listen_fn on_accept;
@@ -38,6 +42,7 @@ static enum err bind_one(const struct addrinfo *ai, bool dual, int *out_fd)
     (void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
     if (ai->ai_family == AF_INET6)
         (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &v6only, sizeof v6only);
+    socket_set_options(fd, STREAM_KEEPALIVE_S);
     if (bind(fd, ai->ai_addr, ai->ai_addrlen) != 0 || listen(fd, LISTEN_BACKLOG) != 0) {
         int saved = errno;
         (void)close(fd);
@@ -148,13 +153,25 @@ static bool is_of_one_connection(int error)
            error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH;
 }
 
+/*
+ * One connection alone is taken without asking for a second, which the next turn would tell of;
+ * once two turns in a row had some, all that wait are.
+ */
+static int batch_of(struct listener *ls)
+{
+    bool is_burst = ls->turn + 1 >= ls->loop->turns;
+    ls->turn = ls->loop->turns;
+    return is_burst ? LISTEN_BATCH : 1;
+}
+
 static void on_readable(uv_poll_t *poll, int status, int events)
 {
     (void)events;
     struct listener *ls = poll->data;
+    int batch = batch_of(ls);
     if (status < 0) /* libuv has stopped the handle */
         timer_after(&ls->rest, LISTEN_REST_MS);
-    for (int i = 0; i < LISTEN_BATCH && !ls->paused && !ls->closing; i++) {
+    for (int i = 0; i < batch && !ls->paused && !ls->closing; i++) {
         struct sockaddr_storage sa;
         socklen_t len = sizeof sa;
         memset(&sa, 0, sizeof sa);
@@ -184,6 +201,7 @@ static void on_rested(void *ctx)
 struct listener *listener_open(struct loop *l, int fd, listen_fn on_accept, void *ctx)
 {
     struct listener *ls = mem_zalloc(sizeof *ls);
+    ls->loop = l;
     ls->fd = fd;
     ls->on_accept = on_accept;
     ls->ctx = ctx;

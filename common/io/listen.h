@@ -10,7 +10,8 @@
  * Binds and listens on "host:port", "[v6]:port" or ":port". That and "[::]:port" are all
  * addresses, IPv6 and IPv4, as gRPC and Pomerium have it. Port 0 is allowed here: the kernel
  * chooses. May ask the resolver, which blocks: for the start. The descriptor is non-blocking and
- * close-on-exec. ERR_CONFIG for a malformed or unknown address, ERR_IO when it cannot be bound;
+ * close-on-exec; TCP_NODELAY and keepalive (stream.h) are set, for accepted sockets inherit them.
+ * ERR_CONFIG for a malformed or unknown address, ERR_IO when it cannot be bound;
  * *out_why says what, in fresh memory.
  */
 enum err listen_bind(const char *address, int *out_fd, char **out_why);

@@ -45,6 +45,12 @@ static void on_wake(uv_async_t *wake)
         uv_stop(&l->uv);
 }
 
+static void on_turn(uv_prepare_t *turn)
+{
+    struct loop *l = turn->data;
+    l->turns++;
+}
+
 void loop_init(struct loop *l)
 {
     *l = (struct loop){.scratch = mem_zalloc(LOOP_WIRE)};
@@ -54,6 +60,10 @@ void loop_init(struct loop *l)
     CHECK(uv_mutex_init(&l->lock) == 0);
     CHECK(uv_async_init(&l->uv, &l->wake, on_wake) == 0);
     l->wake.data = l;
+    CHECK(uv_prepare_init(&l->uv, &l->turn) == 0);
+    l->turn.data = l;
+    CHECK(uv_prepare_start(&l->turn, on_turn) == 0);
+    uv_unref((uv_handle_t *)&l->turn);
 }
 
 void loop_fini(struct loop *l)
@@ -67,6 +77,7 @@ void loop_fini(struct loop *l)
         CHECK(loop_clock_ms() < end);
     } while (uv_loop_alive(&l->uv) || l->first);
     uv_close((uv_handle_t *)&l->wake, NULL);
+    uv_close((uv_handle_t *)&l->turn, NULL);
     (void)uv_run(&l->uv, UV_RUN_DEFAULT);
     CHECK(uv_loop_close(&l->uv) == 0);
     uv_mutex_destroy(&l->lock);

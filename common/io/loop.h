@@ -30,6 +30,8 @@ struct loop {
     uv_mutex_t lock;         /* guards first and last */
     struct loop_post *first; /* posted and not yet run */
     struct loop_post *last;
+    uv_prepare_t turn;
+    uint64_t turns; /* so many so far */
     uv_thread_t thread;
     bool threaded;
     atomic_bool stopping;

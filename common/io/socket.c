@@ -66,23 +66,3 @@ void socket_set_options(int fd, unsigned idle_s)
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPINTVL, &interval, sizeof interval);
     (void)setsockopt(fd, IPPROTO_TCP, TCP_KEEPCNT, &count, sizeof count);
 }
-
-static struct address name_of(int fd, int (*get)(int, struct sockaddr *, socklen_t *))
-{
-    struct sockaddr_storage sa;
-    socklen_t len = sizeof sa;
-    memset(&sa, 0, sizeof sa);
-    if (get(fd, (struct sockaddr *)&sa, &len) != 0)
-        return (struct address){0};
-    return address_of_sockaddr((const struct sockaddr *)&sa);
-}
-
-struct address socket_peer(int fd)
-{
-    return name_of(fd, getpeername);
-}
-
-struct address socket_local(int fd)
-{
-    return name_of(fd, getsockname);
-}

@@ -4,7 +4,6 @@
 
 #include "common/base/err.h"
 #include "common/base/view.h"
-#include "common/io/address.h"
 
 /* What errno says: ERR_MORE for "not now", ERR_CLOSED, ERR_TIMEOUT, ERR_IO. */
 enum err socket_errno(int number);
@@ -18,12 +17,10 @@ enum err socket_receive(int fd, uint8_t *out, size_t room, size_t *out_n, const 
 /* As socket_receive of what nobody wants: the kernel lets go of it without a copy. */
 enum err socket_drop(int fd, size_t *out_n);
 
-/* TCP_NODELAY; keepalive after `idle_s` (0: none), 6 probes 10 s apart. Nothing on a UNIX socket.
+/*
+ * TCP_NODELAY; keepalive after `idle_s` (0: none), 6 probes 10 s apart. Nothing on a UNIX socket.
+ * What a listening socket accepts has the same.
  */
 void socket_set_options(int fd, unsigned idle_s);
-
-/* ADDRESS_NONE when there is none. */
-struct address socket_peer(int fd);
-struct address socket_local(int fd);
 
 #endif

@@ -424,9 +424,8 @@ struct stream *stream_new(const struct stream_spec *spec, int fd,
     s->write_want = TLS_WANT_WRITE;
     buf_init(&s->queue, max);
     unsigned idle_s = spec->keepalive_s ? spec->keepalive_s : STREAM_KEEPALIVE_S;
-    socket_set_options(fd, spec->keepalive ? idle_s : 0);
-    s->peer = socket_peer(fd);
-    s->local = socket_local(fd);
+    if (!spec->inherits)
+        socket_set_options(fd, spec->keepalive ? idle_s : 0);
     timer_init(&s->deadline, s->loop, on_deadline, s);
     timer_init(&s->kick, s->loop, on_kick, s);
     CHECK(uv_poll_init(&s->loop->uv, &s->poll, fd) == 0);

@@ -43,6 +43,7 @@ struct stream_spec {
     uint32_t handshake_ms;   /* 0: STREAM_HANDSHAKE_MS */
     bool keepalive;          /* TCP keepalive: 6 probes 10 s apart, after */
     uint32_t keepalive_s;    /* so long without a byte; 0: STREAM_KEEPALIVE_S */
+    bool inherits;           /* accepted from listen_bind's socket: keepalive is on already */
     bool paused;             /* no reads (but for the handshake) before stream_resume */
     size_t read_max;         /* of one on_read; 0: LOOP_SCRATCH; LOOP_READ_MAX at most */
 };
@@ -96,10 +97,6 @@ void stream_close(struct stream *s, uint32_t linger_ms, loop_fn on_closed, void 
 
 /* Closes without sending what is queued and without waiting. */
 void stream_abort(struct stream *s, loop_fn on_closed, void *ctx);
-
-/* Live as long as the stream. */
-const struct address *stream_peer(const struct stream *s);
-const struct address *stream_local(const struct stream *s);
 
 /* The one URI name of the verified peer certificate, NULL when there is none. */
 const char *stream_peer_uri(const struct stream *s);

@@ -1,16 +1,6 @@
 #include "common/base/check.h"
 #include "common/io/stream_parts.h"
 
-const struct address *stream_peer(const struct stream *s)
-{
-    return &s->peer;
-}
-
-const struct address *stream_local(const struct stream *s)
-{
-    return &s->local;
-}
-
 const char *stream_peer_uri(const struct stream *s)
 {
     return s->tls ? tls_session_peer_uri(s->tls) : NULL;

@@ -23,8 +23,6 @@ struct stream {
     size_t queue_low;
     size_t read_max;
     uint64_t busy_until; /* closing: how long a peer that sends is waited for */
-    struct address peer;
-    struct address local;
     uint64_t bytes_in;
     uint64_t bytes_out;
     enum tls_want read_want; /* TLS: what reading and writing wait for */

@@ -1,6 +1,7 @@
 #include "common/io/dial.h"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 
 #include "tests/unit/common/io/io_fixture.h"
 
@@ -253,6 +254,76 @@ static void test_bind_both_families(void **state)
     (void)close(fd);
 }
 
+static int option(int fd, int level, int name)
+{
+    int value = -1;
+    socklen_t len = sizeof value;
+    assert_int_equal(getsockopt(fd, level, name, &value, &len), 0);
+    return value;
+}
+
+static int connect_to(int listening)
+{
+    struct sockaddr_storage sa;
+    struct address a = listen_address(listening);
+    socklen_t len = address_to_sockaddr(&a, &sa);
+    int fd = socket(sa.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    assert_int_equal(connect(fd, (struct sockaddr *)&sa, len), 0);
+    return fd;
+}
+
+/* An accepted socket has what stream_new would set, though nobody set it there. */
+static void test_accepted_options(void **state)
+{
+    static const char *const rows[] = {"127.0.0.1:0", "[::1]:0", ":0"};
+    (void)state;
+    struct loop l;
+    char target[ADDRESS_TEXT_MAX];
+    loop_init(&l);
+    for (size_t i = 0; i < ARRAY_LEN(rows); i++) {
+        struct accepted a = {0};
+        int fd = bind_on(rows[i], target);
+        struct listener *ls = listener_open(&l, fd, on_accept, &a);
+        int client = connect_to(fd);
+        WAIT(&l, a.count == 1);
+        assert_int_equal(option(a.last, IPPROTO_TCP, TCP_NODELAY), 1);
+        assert_int_equal(option(a.last, SOL_SOCKET, SO_KEEPALIVE), 1);
+        assert_int_equal(option(a.last, IPPROTO_TCP, TCP_KEEPIDLE), STREAM_KEEPALIVE_S);
+        assert_int_equal(option(a.last, IPPROTO_TCP, TCP_KEEPINTVL), 10);
+        assert_int_equal(option(a.last, IPPROTO_TCP, TCP_KEEPCNT), 6);
+        (void)close(client);
+        (void)close(a.last);
+        listener_close(ls);
+    }
+    loop_fini(&l);
+}
+
+/* A burst is taken in few turns, none of it is forgotten. */
+static void test_burst(void **state)
+{
+    enum { BURST = 200, TURNS = 8 };
+    (void)state;
+    struct loop l;
+    char target[ADDRESS_TEXT_MAX];
+    int clients[BURST];
+    loop_init(&l);
+    struct accepted a = {0};
+    int fd = bind_on("127.0.0.1:0", target);
+    struct listener *ls = listener_open(&l, fd, on_accept, &a);
+    for (int i = 0; i < 20; i++)
+        (void)uv_run(&l.uv, UV_RUN_NOWAIT);
+    for (int i = 0; i < BURST; i++)
+        clients[i] = connect_to(fd);
+    for (int i = 0; i < TURNS; i++)
+        (void)uv_run(&l.uv, UV_RUN_NOWAIT);
+    assert_int_equal(a.count, BURST);
+    for (int i = 0; i < BURST; i++)
+        (void)close(clients[i]);
+    (void)close(a.last);
+    listener_close(ls);
+    loop_fini(&l);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -263,6 +334,8 @@ int main(void)
         cmocka_unit_test(test_bind),
         cmocka_unit_test(test_bind_all),
         cmocka_unit_test(test_bind_both_families),
+        cmocka_unit_test(test_accepted_options),
+        cmocka_unit_test(test_burst),
     };
     return RUN(tests);
 }

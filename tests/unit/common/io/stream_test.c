@@ -61,8 +61,6 @@ static void test_echo(bool tls)
     CHECK_OK(stream_write(f.server.s, VIEW("welcome")));
     WAIT(&f.loop, f.client.in.len == 7);
     assert_true(stream_bytes_out(f.client.s) == 5 && stream_bytes_in(f.client.s) == 7);
-    assert_true(address_eq(stream_peer(f.client.s), stream_local(f.server.s)));
-    assert_true(address_eq(stream_peer(f.server.s), stream_local(f.client.s)));
     assert_string_equal(stream_why(f.client.s), "");
     if (tls)
         assert_string_equal(stream_server_name(f.server.s), "localhost");
