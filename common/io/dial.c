@@ -7,8 +7,8 @@
 #include <stdio.h>
 #include <unistd.h>
 
-#include "common/base/check.h"
 #include "common/base/mem.h"
+#include "common/io/poller.h"
 #include "common/io/timer.h"
 
 enum { DIAL_STAGGER_MS = 250, DIAL_WHY_MAX = 200 };
@@ -20,7 +20,7 @@ struct resolve {
 };
 
 struct attempt {
-    uv_poll_t poll;
+    struct poller *poller;
     int fd;
     struct dial *dial;
     struct address peer;
@@ -50,12 +50,7 @@ static void note(struct dial *d, enum err e, const char *what, const char *why)
     (void)snprintf(d->why, sizeof d->why, "%s: %s", what, why);
 }
 
-static void on_attempt_closed(uv_handle_t *handle)
-{
-    mem_free(handle->data);
-}
-
-/* Lets go of the handle; the descriptor is the caller's. */
+/* The descriptor is the caller's. */
 static int end_attempt(struct dial *d, struct attempt *a)
 {
     int fd = a->fd;
@@ -63,8 +58,8 @@ static int end_attempt(struct dial *d, struct attempt *a)
         if (d->attempts[i] == a)
             d->attempts[i] = NULL;
     }
-    (void)uv_poll_stop(&a->poll);
-    uv_close((uv_handle_t *)&a->poll, on_attempt_closed);
+    poller_close(a->poller);
+    mem_free(a);
     return fd;
 }
 
@@ -119,10 +114,10 @@ static void attempt_failed(struct dial *d, const struct address *peer, int error
     timer_after(&d->step, 0);
 }
 
-static void on_connected(uv_poll_t *poll, int status, int events)
+static void on_connected(void *ctx, int status, int events)
 {
     (void)events;
-    struct attempt *a = poll->data;
+    struct attempt *a = ctx;
     struct dial *d = a->dial;
     struct address peer = a->peer;
     int error = 0;
@@ -157,9 +152,8 @@ static void try_address(struct dial *d, size_t index)
     a->fd = fd;
     a->dial = d;
     a->peer = *peer;
-    CHECK(uv_poll_init(&d->loop->uv, &a->poll, fd) == 0);
-    a->poll.data = a;
-    CHECK(uv_poll_start(&a->poll, UV_WRITABLE, on_connected) == 0);
+    a->poller = poller_open(d->loop, fd, on_connected, a);
+    poller_set(a->poller, UV_WRITABLE);
     d->attempts[index] = a;
     timer_after(&d->step, DIAL_STAGGER_MS);
 }

@@ -5,6 +5,7 @@
 
 #include "common/base/check.h"
 #include "common/base/mem.h"
+#include "common/io/poller.h"
 
 struct loop_post {
     struct loop_post *next;
@@ -76,6 +77,7 @@ void loop_fini(struct loop *l)
         (void)uv_run(&l->uv, UV_RUN_ONCE);
         CHECK(loop_clock_ms() < end);
     } while (uv_loop_alive(&l->uv) || l->first);
+    pollers_free(l);
     uv_close((uv_handle_t *)&l->wake, NULL);
     uv_close((uv_handle_t *)&l->turn, NULL);
     (void)uv_run(&l->uv, UV_RUN_DEFAULT);

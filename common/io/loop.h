@@ -23,6 +23,7 @@ enum {
 typedef void (*loop_fn)(void *ctx);
 
 struct loop_post;
+struct poller;
 
 struct loop {
     uv_loop_t uv;
@@ -35,6 +36,7 @@ struct loop {
     uv_thread_t thread;
     bool threaded;
     atomic_bool stopping;
+    struct poller **pollers; /* of poller.c; NULL before its first */
     /* LOOP_WIRE bytes that a callback may use until it returns. */
     uint8_t *scratch;
     uint8_t *wire_in; /* the same, for TLS records; NULL before their first */

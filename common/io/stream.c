@@ -34,9 +34,9 @@ static void fail(struct stream *s, enum err e, const char *why)
         timer_clear(&s->deadline);
 }
 
-static void on_poll_closed(uv_handle_t *handle)
+static void on_dead(void *ctx)
 {
-    struct stream *s = handle->data;
+    struct stream *s = ctx;
     tls_session_free(s->tls);
     (void)close(s->fd);
     buf_wipe(&s->queue);
@@ -51,9 +51,8 @@ static void destroy(struct stream *s)
         return;
     s->dead = true;
     timer_fini(&s->deadline);
-    timer_fini(&s->kick);
-    (void)uv_poll_stop(&s->poll);
-    uv_close((uv_handle_t *)&s->poll, on_poll_closed);
+    timer_fini_then(&s->kick, on_dead, s);
+    poller_close(s->poller);
 }
 
 static void kick(void *ctx)
@@ -269,8 +268,6 @@ static void tell_end(struct stream *s)
         s->handler.on_end(s->ctx, s->failed);
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events);
-
 static int wanted(const struct stream *s)
 {
     if (s->failed != OK)
@@ -290,14 +287,7 @@ static int wanted(const struct stream *s)
 
 static void rearm(struct stream *s)
 {
-    int mask = wanted(s);
-    if (mask == s->mask)
-        return;
-    s->mask = mask;
-    if (mask == 0)
-        (void)uv_poll_stop(&s->poll);
-    else
-        CHECK(uv_poll_start(&s->poll, mask, on_poll) == 0);
+    poller_set(s->poller, wanted(s));
 }
 
 /* The alert that says why has been written: the peer gets the time to read it. */
@@ -343,14 +333,12 @@ static void turn(struct stream *s)
         rearm(s);
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+/* An error, too: reading or writing finds out what it was. */
+static void on_poll(void *ctx, int status, int events)
 {
+    (void)status;
     (void)events;
-    struct stream *s = poll->data;
-    /* libuv stops on EPOLLERR; what it was, reading or writing finds out. */
-    if (status < 0)
-        s->mask = 0;
-    turn(s);
+    turn(ctx);
 }
 
 static void on_kick(void *ctx)
@@ -428,8 +416,7 @@ struct stream *stream_new(const struct stream_spec *spec, int fd,
         socket_set_options(fd, spec->keepalive ? idle_s : 0);
     timer_init(&s->deadline, s->loop, on_deadline, s);
     timer_init(&s->kick, s->loop, on_kick, s);
-    CHECK(uv_poll_init(&s->loop->uv, &s->poll, fd) == 0);
-    s->poll.data = s;
+    s->poller = poller_open(s->loop, fd, on_poll, s);
     if (spec->tls)
         start_tls(s, spec);
     kick(s);

@@ -3,6 +3,7 @@
 #define COMMON_IO_STREAM_PARTS_H
 
 #include "common/base/buf.h"
+#include "common/io/poller.h"
 #include "common/io/stream.h"
 #include "common/io/timer.h"
 #include "common/io/tls_session.h"
@@ -11,9 +12,8 @@ enum { STREAM_WHY_MAX = 200 };
 
 struct stream {
     struct loop *loop;
-    uv_poll_t poll;
+    struct poller *poller;
     int fd;
-    int mask; /* what the poll waits for */
     struct timer deadline;
     struct timer kick;
     struct tls_session *tls;
@@ -40,7 +40,7 @@ struct stream {
     bool closing; /* the owner is gone */
     bool raw;     /* closing, and nothing is sent any more: what comes is dropped as it is */
     bool dropped; /* something, since the linger's last deadline */
-    bool dead;    /* waits for libuv to let go of the handle */
+    bool dead;    /* freed at the end of this turn */
     enum err write_err;
     enum err failed; /* OK while the connection is usable */
     loop_fn on_closed;

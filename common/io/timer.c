@@ -41,6 +41,24 @@ void timer_fini(struct timer *t)
     t->handle = NULL;
 }
 
+static void on_closed_then(uv_handle_t *handle)
+{
+    struct timer_handle *h = handle->data;
+    timer_fn fn = h->fn;
+    void *ctx = h->ctx;
+    mem_free(h);
+    fn(ctx);
+}
+
+void timer_fini_then(struct timer *t, timer_fn fn, void *ctx)
+{
+    struct timer_handle *h = t->handle;
+    h->fn = fn;
+    h->ctx = ctx;
+    uv_close((uv_handle_t *)&h->uv, on_closed_then);
+    t->handle = NULL;
+}
+
 void timer_set(struct timer *t, uint64_t at_ms)
 {
     struct timer_handle *h = t->handle;

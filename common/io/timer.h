@@ -24,6 +24,9 @@ void timer_init(struct timer *t, struct loop *l, timer_fn fn, void *ctx);
 /* No callback afterwards. A second call does nothing. */
 void timer_fini(struct timer *t);
 
+/* timer_fini of a set-up timer, and `fn(ctx)` at the end of this turn, never inside the call. */
+void timer_fini_then(struct timer *t, timer_fn fn, void *ctx);
+
 /*
  * Fires once, at `at_ms` of loop_now_ms; a time that has passed fires on the next turn, never
  * inside this call. Replaces the deadline set before. TIMER_NEVER is timer_clear.
