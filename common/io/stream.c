@@ -78,6 +78,7 @@ static void open_step(struct stream *s)
         return;
     }
     s->opened = true;
+    s->may_have = s->may_have && !(s->tls && tls_session_is_drained(s->tls));
     s->read_want = TLS_WANT_READ;
     if (!s->closing)
         timer_clear(&s->deadline);
@@ -194,6 +195,17 @@ static bool may_read(const struct stream *s)
     return usable && !s->dead && !s->read_ended && (!s->paused || s->closing);
 }
 
+static bool has_pending(const struct stream *s)
+{
+    return s->tls && tls_session_has_pending(s->tls);
+}
+
+/* Whether a read can be worth its system call. What a failure was, only a read tells. */
+static bool is_worth_reading(const struct stream *s)
+{
+    return s->may_have || s->closing || s->write_err != OK || has_pending(s);
+}
+
 /* Up to the owner, one piece. False: that is all for now. */
 static bool read_one(struct stream *s)
 {
@@ -222,10 +234,12 @@ static bool read_one(struct stream *s)
 
 static void read_step(struct stream *s)
 {
-    bool more = true;
-    for (int i = 0; i < READS_PER_TURN && more && may_read(s); i++)
+    bool more = is_worth_reading(s);
+    for (int i = 0; i < READS_PER_TURN && more && may_read(s); i++) {
         more = s->raw ? drop_some(s) : read_one(s);
-    if (s->tls && !s->raw && may_read(s) && tls_session_has_pending(s->tls))
+        s->may_have = more;
+    }
+    if (!s->raw && may_read(s) && has_pending(s))
         kick(s);
 }
 
@@ -336,9 +350,13 @@ static void turn(struct stream *s)
 /* An error, too: reading or writing finds out what it was. */
 static void on_poll(void *ctx, int status, int events)
 {
-    (void)status;
-    (void)events;
-    turn(ctx);
+    struct stream *s = ctx;
+    int readable = s->read_want == TLS_WANT_WRITE ? UV_WRITABLE : UV_READABLE;
+    if (status < 0 || (events & readable))
+        s->may_have = true;
+    if (s->may_have && s->tls)
+        tls_session_readable(s->tls);
+    turn(s);
 }
 
 static void on_kick(void *ctx)
@@ -476,11 +494,13 @@ size_t stream_pending(const struct stream *s)
     return pending(s);
 }
 
+/*
+ * The poll goes on until it tells of something that nobody wants: whoever pauses often resumes
+ * before that.
+ */
 void stream_pause(struct stream *s)
 {
     s->paused = true;
-    if (!s->in_turn)
-        rearm(s);
 }
 
 void stream_resume(struct stream *s)
@@ -488,7 +508,10 @@ void stream_resume(struct stream *s)
     if (!s->paused)
         return;
     s->paused = false;
-    kick(s);
+    if (is_worth_reading(s))
+        kick(s);
+    else if (!s->in_turn)
+        rearm(s);
 }
 
 void stream_shutdown(struct stream *s)

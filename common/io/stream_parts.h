@@ -27,6 +27,7 @@ struct stream {
     uint64_t bytes_out;
     enum tls_want read_want; /* TLS: what reading and writing wait for */
     enum tls_want write_want;
+    bool may_have; /* there may be something to read; else the poll tells first */
     bool opened;
     bool told_open;
     bool above_low;

@@ -2,6 +2,7 @@
 #ifndef OPENSSL_IS_BORINGSSL
 #error "common/io needs BoringSSL"
 #endif
+#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/pool.h>
 #include <openssl/ssl.h>
@@ -61,6 +62,7 @@ static struct tls_context *context_new(bool server)
     atomic_init(&t->refs, 1);
     t->server = server;
     t->ssl_ctx = SSL_CTX_new(TLS_method());
+    t->bio_method = tls_bio_method();
     CHECK(t->ssl_ctx);
     SSL_CTX *c = t->ssl_ctx;
     CHECK(SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION));
@@ -93,6 +95,7 @@ void tls_unref(struct tls_context *t)
     mem_free(t->peer_uri);
     tls_rules_free(t->rules);
     SSL_CTX_free(t->ssl_ctx);
+    BIO_meth_free(t->bio_method);
     mem_free(t);
 }
 

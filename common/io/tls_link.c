@@ -28,6 +28,12 @@ enum err tls_link_init(struct tls_link *k, struct loop *loop, int fd,
     return OK;
 }
 
+void tls_link_take(struct tls_link *k, struct view bytes)
+{
+    CHECK(buf_append(&k->in, bytes) == OK);
+    k->has_early = bytes.len > 0;
+}
+
 void tls_link_fini(struct tls_link *k)
 {
     tls_reader_fini(&k->reader);
@@ -143,6 +149,14 @@ static size_t open_all(struct tls_link *k, size_t len)
     return o.len;
 }
 
+/* Behind what was kept in wire_in. */
+static enum err receive(struct tls_link *k, size_t room, size_t *out_n)
+{
+    const char *why = "";
+    TRY(say(k, socket_receive(k->fd, k->loop->wire_in + k->in.len, room, out_n, &why), why));
+    return *out_n ? OK : say(k, ERR_CLOSED, "the peer closed without a TLS close");
+}
+
 enum err tls_link_read(struct tls_link *k, size_t max, struct view *out, bool *out_drained)
 {
     size_t opened = 0;
@@ -156,16 +170,15 @@ enum err tls_link_read(struct tls_link *k, size_t max, struct view *out, bool *o
         if (*out_drained)
             return ERR_MORE;
         size_t have = k->in.len;
-        size_t asked = max - have;
         size_t n = 0;
-        const char *why = "";
-        TRY(say(k, socket_receive(k->fd, k->loop->wire_in + have, asked, &n, &why), why));
-        if (n == 0)
-            return say(k, ERR_CLOSED, "the peer closed without a TLS close");
+        /* Whether the socket has more than the early bytes, the poll tells. */
+        if (!k->has_early)
+            TRY(receive(k, max - have, &n));
+        k->has_early = false;
         if (have)
             memcpy(k->loop->wire_in, buf_ptr(&k->in), have);
         buf_clear(&k->in);
-        *out_drained = n < asked;
+        *out_drained = n < max - have;
         opened = open_all(k, have + n);
         if (!k->in.len)
             buf_trim(&k->in);
@@ -176,5 +189,5 @@ enum err tls_link_read(struct tls_link *k, size_t max, struct view *out, bool *o
 
 bool tls_link_has_pending(const struct tls_link *k)
 {
-    return k->failed != OK || k->reader.closed;
+    return k->has_early || k->failed != OK || k->reader.closed;
 }

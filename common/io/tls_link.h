@@ -14,7 +14,8 @@ struct tls_link {
     int fd;
     struct tls_reader reader;
     struct tls_writer writer;
-    struct buf in;  /* the beginning of a record */
+    struct buf in;  /* the beginning of a record, or */
+    bool has_early; /* what was read before the link took over */
     struct buf out; /* records that the kernel did not take */
     bool owes_update;
     bool shut;       /* close_notify is in `out` or sent */
@@ -26,6 +27,9 @@ struct tls_link {
 enum err tls_link_init(struct tls_link *k, struct loop *loop, int fd,
                        const struct tls_record_keys keys[2], bool is_client);
 void tls_link_fini(struct tls_link *k);
+
+/* Bytes that were read from the socket already, at most TLS_RECORD_MAX. Before any read. */
+void tls_link_take(struct tls_link *k, struct view bytes);
 
 /*
  * One read of at most `max` bytes, LOOP_SCRATCH to LOOP_READ_MAX. OK with data in *out, or empty

@@ -8,6 +8,8 @@
 #include "common/io/tls_link.h"
 #include "common/io/tls_session.h"
 
+struct bio_method_st;
+struct bio_st;
 struct crypto_buffer_st;
 struct evp_pkey_st;
 struct ssl_ctx_st;
@@ -17,7 +19,13 @@ struct x509_st;
 struct x509_store_ctx_st;
 struct x509_store_st;
 
-enum { TLS_CHAIN_MAX = 10, TLS_CHAINS_MAX = 64, TLS_CA_MAX = 1000, TLS_PEM_MAX = 1 << 20 };
+enum {
+    TLS_CHAIN_MAX = 10,
+    TLS_CHAINS_MAX = 64,
+    TLS_CA_MAX = 1000,
+    TLS_PEM_MAX = 1 << 20,
+    TLS_AHEAD_MAX = 4096
+};
 
 /* A parsed tls_chain. */
 struct tls_parsed {
@@ -33,6 +41,7 @@ struct tls_rules;
 struct tls_context {
     atomic_uint refs;
     struct ssl_ctx_st *ssl_ctx;
+    struct bio_method_st *bio_method;
     bool server;
     bool needs_peer_uri; /* exactly one URI name in the peer's leaf */
     char *peer_uri;      /* which it has to be, or NULL */
@@ -50,6 +59,9 @@ struct tls_session {
     struct tls_context *context;
     struct loop *loop;
     int fd;
+    struct buf ahead;             /* read during the handshake and not yet asked for */
+    bool drained;                 /* the last read took all that there was */
+    bool opened;                  /* the handshake is over */
     struct tls_record_keys *keys; /* of reading and writing, during a TLS 1.3 handshake */
     char *server_name;            /* SNI */
     const char *alpn;             /* static */
@@ -93,6 +105,10 @@ int tls_choose_chain(struct ssl_st *ssl, void *context);
 
 /* For SSL_CTX_set_keylog_callback: the only way to a TLS 1.3 connection's keys in C. */
 void tls_take_secret(const struct ssl_st *ssl, const char *line);
+
+/* What connects SSL with the session's socket; `ahead` is its own. */
+struct bio_method_st *tls_bio_method(void);
+struct bio_st *tls_bio_new(struct tls_session *t);
 
 /* The key operations that ask the context's signer. */
 const struct ssl_private_key_method_st *tls_remote_key(void);

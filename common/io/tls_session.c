@@ -137,7 +137,9 @@ struct tls_session *tls_session_new(const struct tls_session_spec *spec)
     t->ctx = spec->ctx;
     t->why = mem_strdup("");
     t->ssl = SSL_new(c->ssl_ctx);
-    CHECK(t->ssl && SSL_set_fd(t->ssl, spec->fd) && SSL_set_app_data(t->ssl, t));
+    CHECK(t->ssl && SSL_set_app_data(t->ssl, t));
+    BIO *bio = tls_bio_new(t);
+    SSL_set_bio(t->ssl, bio, bio);
     bool ok = true;
     if (c->server) {
         SSL_set_accept_state(t->ssl);
@@ -205,6 +207,7 @@ void tls_session_free(struct tls_session *t)
         tls_link_fini(t->link);
     mem_free(t->link);
     SSL_free(t->ssl);
+    buf_wipe(&t->ahead);
     mem_free(t->server_name);
     tls_unref(t->context);
     mem_free(t->peer_uri);
@@ -258,8 +261,9 @@ static const char *alpn_of(const SSL *ssl)
 }
 
 /*
- * From here on the records are ours, and BoringSSL's object, with its buffers, can go. It has read
- * nothing beyond the handshake: it reads whole records, and has_pending says so.
+ * From here on the records are ours, and BoringSSL's object, with its buffers, can go. It has taken
+ * nothing beyond the handshake: it takes whole records, and has_pending says so. What was read
+ * ahead of it goes on to the link.
  */
 static void take_over(struct tls_session *t)
 {
@@ -274,6 +278,8 @@ static void take_over(struct tls_session *t)
         mem_free(k);
         return;
     }
+    tls_link_take(k, buf_view(&t->ahead));
+    buf_wipe(&t->ahead);
     t->link = k;
     SSL_free(t->ssl);
     t->ssl = NULL;
@@ -289,6 +295,7 @@ enum err tls_session_handshake(struct tls_session *t)
     const char *name = SSL_get_servername(t->ssl, TLSEXT_NAMETYPE_host_name);
     t->server_name = name ? mem_strdup(name) : NULL;
     t->alpn = alpn_of(t->ssl);
+    t->opened = true;
     take_over(t);
     drop_keys(t);
     return OK;
@@ -358,7 +365,18 @@ enum err tls_session_shutdown(struct tls_session *t)
 
 bool tls_session_has_pending(const struct tls_session *t)
 {
-    return t->link ? tls_link_has_pending(t->link) : SSL_has_pending(t->ssl) == 1;
+    /* SSL_has_pending counts the beginning of a record, whose rest the poll tells of. */
+    return t->link ? tls_link_has_pending(t->link) : t->ahead.len || SSL_pending(t->ssl) > 0;
+}
+
+void tls_session_readable(struct tls_session *t)
+{
+    t->drained = false;
+}
+
+bool tls_session_is_drained(const struct tls_session *t)
+{
+    return t->drained;
 }
 
 enum tls_want tls_session_want(const struct tls_session *t)

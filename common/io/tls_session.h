@@ -49,6 +49,13 @@ enum err tls_session_shutdown(struct tls_session *t);
 /* Something waits to be read that no poll will tell of. */
 bool tls_session_has_pending(const struct tls_session *t);
 
+/*
+ * To be called when a poll has told that there is something to read: before the link has taken
+ * over, a read that took all is followed by none until then. is_drained: the last one did.
+ */
+void tls_session_readable(struct tls_session *t);
+bool tls_session_is_drained(const struct tls_session *t);
+
 enum tls_want tls_session_want(const struct tls_session *t);
 
 /* Why the last call failed. "" when none did. Live as long as the session. */
