@@ -135,23 +135,40 @@ static void on_connected(void *ctx, int status, int events)
     attempt_failed(d, &peer, error);
 }
 
-static void try_address(struct dial *d, size_t index)
+/*
+ * 0: connected, EALREADY: not yet, else what is wrong. A host is connected to itself before the
+ * first call returns, which only a second one tells.
+ */
+static int connect_to(int fd, const struct address *peer)
 {
-    const struct address *peer = &d->addresses[index];
     struct sockaddr_storage sa;
     socklen_t len = address_to_sockaddr(peer, &sa);
-    int fd = socket(sa.ss_family, d->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (fd < 0 || (connect(fd, (const struct sockaddr *)&sa, len) != 0 && errno != EINPROGRESS)) {
-        int error = errno;
+    int error = connect(fd, (const struct sockaddr *)&sa, len) == 0 ? 0 : errno;
+    if (error == EINPROGRESS)
+        error = connect(fd, (const struct sockaddr *)&sa, len) == 0 ? 0 : errno;
+    return error;
+}
+
+static void try_address(struct dial *d, size_t index)
+{
+    struct address peer = d->addresses[index];
+    int family = peer.family == ADDRESS_V4 ? AF_INET : AF_INET6;
+    int fd = socket(family, d->type | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int error = fd < 0 ? errno : connect_to(fd, &peer);
+    if (error == 0) {
+        finish(d, fd, &peer);
+        return;
+    }
+    if (error != EALREADY) {
         if (fd >= 0)
             (void)close(fd);
-        attempt_failed(d, peer, error);
+        attempt_failed(d, &peer, error);
         return;
     }
     struct attempt *a = mem_zalloc(sizeof *a);
     a->fd = fd;
     a->dial = d;
-    a->peer = *peer;
+    a->peer = peer;
     a->poller = poller_open(d->loop, fd, on_connected, a);
     poller_set(a->poller, UV_WRITABLE);
     d->attempts[index] = a;

@@ -88,6 +88,34 @@ static void test_numeric_and_named(void **state)
     loop_fini(&l);
 }
 
+/* To this host a connection is there, or refused, at once: nothing is waited for. */
+static void test_local(void **state)
+{
+    (void)state;
+    struct loop l;
+    char target[ADDRESS_TEXT_MAX];
+    struct outcome o = {0};
+    struct outcome refused = {0};
+    loop_init(&l);
+    int fd = bind_on("127.0.0.1:0", target);
+    (void)dial_open(&l, target, 0, on_done, &o);
+    for (int i = 0; i < 3; i++)
+        (void)uv_run(&l.uv, UV_RUN_NOWAIT);
+    assert_true(o.done);
+    CHECK_OK(o.err);
+    struct sockaddr_storage sa;
+    socklen_t len = sizeof sa;
+    assert_int_equal(getpeername(o.fd, (struct sockaddr *)&sa, &len), 0);
+    (void)close(o.fd);
+    (void)close(fd);
+    (void)dial_open(&l, target, 0, on_done, &refused);
+    for (int i = 0; i < 5; i++)
+        (void)uv_run(&l.uv, UV_RUN_NOWAIT);
+    assert_true(refused.done);
+    CHECK_ERR(refused.err, ERR_UNAVAILABLE);
+    loop_fini(&l);
+}
+
 static void test_failures(void **state)
 {
     (void)state;
@@ -328,6 +356,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_numeric_and_named),
+        cmocka_unit_test(test_local),
         cmocka_unit_test(test_failures),
         cmocka_unit_test(test_timeout),
         cmocka_unit_test(test_cancel),
