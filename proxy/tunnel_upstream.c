@@ -335,8 +335,9 @@ static void give_up(struct tunnel *u)
 static void try_next(struct tunnel *u)
 {
     uint64_t now = loop_now_ms(u->tunnels->loop);
-    uint64_t random[2];
-    rng_fill(&u->tunnels->rng, (uint8_t *)random, sizeof random);
+    uint64_t random[2] = {0};
+    if (u->cluster->endpoints.count > 1)
+        rng_fill(&u->tunnels->rng, (uint8_t *)random, sizeof random);
     if (now < u->connect_at)
         u->endpoint = endpoints_pick(&u->cluster->endpoints, &u->tried, now, random);
     if (!u->endpoint) {

@@ -192,7 +192,7 @@ static size_t chain_of(const struct tls_context *c, const char *server_name)
         name = view_take(name, name.len - 1);
     if (name.len == 0 || name.len > ADDRESS_HOST_MAX)
         return 0;
-    for (int wildcard = 0; wildcard < 2; wildcard++) {
+    for (int wildcard = 0; wildcard < 2 && c->chain_count > 1; wildcard++) {
         for (size_t i = 0; i < c->chain_count; i++) {
             if (leaf_has_name(c->chains[i].leaf, name, wildcard != 0))
                 return i;
@@ -201,11 +201,20 @@ static size_t chain_of(const struct tls_context *c, const char *server_name)
     return 0;
 }
 
+void tls_set_default_chain(struct tls_context *c)
+{
+    const struct tls_parsed *p = &c->chains[0];
+    c->has_default = SSL_CTX_set_chain_and_key(c->ssl_ctx, p->certs, p->count, p->key,
+                                               p->key ? NULL : tls_remote_key());
+}
+
 int tls_choose_chain(SSL *ssl, void *context)
 {
     const struct tls_context *c = context;
     struct tls_session *t = tls_session_of(ssl);
     t->chain = chain_of(c, SSL_get_servername(ssl, TLSEXT_NAMETYPE_host_name));
     const struct tls_parsed *p = &c->chains[t->chain];
+    if (t->chain == 0 && c->has_default)
+        return 1;
     return SSL_set_chain_and_key(ssl, p->certs, p->count, p->key, p->key ? NULL : tls_remote_key());
 }

@@ -119,6 +119,7 @@ static enum err server_fill(struct tls_context *t, const struct tls_server_spec 
         CHECK(spec->chains[t->chain_count].key_pem || spec->signer.sign);
         TRY(tls_parsed_init(&t->chains[t->chain_count], &spec->chains[t->chain_count], out_why));
     }
+    tls_set_default_chain(t);
     SSL_CTX_set_cert_cb(t->ssl_ctx, tls_choose_chain, t);
     t->has_h2 = spec->alpn_h2;
     if (spec->alpn_http1)

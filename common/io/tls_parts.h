@@ -47,6 +47,7 @@ struct tls_context {
     char *peer_uri;      /* which it has to be, or NULL */
     struct tls_parsed *chains;
     size_t chain_count;
+    bool has_default; /* each SSL has the first chain from the beginning */
     struct tls_signer signer;
     struct tls_rules *rules; /* NULL: none */
     bool skip_verify;
@@ -99,6 +100,9 @@ void tls_rules_free(struct tls_rules *r);
 /* tls_verify under rules: records in `t` what was shown and whether it is good. */
 int tls_rules_verify(const struct tls_rules *r, struct tls_session *t,
                      struct x509_store_ctx_st *store);
+
+/* So that BoringSSL parses it once and not for each connection. */
+void tls_set_default_chain(struct tls_context *c);
 
 /* For SSL_CTX_set_cert_cb: chooses the chain by SNI. */
 int tls_choose_chain(struct ssl_st *ssl, void *context);

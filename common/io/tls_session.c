@@ -228,7 +228,8 @@ static enum err fail(struct tls_session *t, enum err e, const char *what)
     return t->refused ? ERR_VERIFY : e;
 }
 
-/* What a call that returned `result` <= 0 means. */
+/* BoringSSL clears its list of errors at the beginning of each call. What one that returned
+ * `result` <= 0 means. */
 static enum err outcome(struct tls_session *t, int result, int saved_errno)
 {
     switch (SSL_get_error(t->ssl, result)) {
@@ -287,7 +288,6 @@ static void take_over(struct tls_session *t)
 
 enum err tls_session_handshake(struct tls_session *t)
 {
-    ERR_clear_error();
     errno = 0;
     int n = SSL_do_handshake(t->ssl);
     if (n != 1)
@@ -318,7 +318,6 @@ enum err tls_session_read(struct tls_session *t, size_t max, struct view *out, b
     if (t->link)
         return of_link(t, tls_link_read(t->link, max, out, out_drained), TLS_WANT_READ);
     *out_drained = false;
-    ERR_clear_error();
     errno = 0;
     int got = SSL_read(t->ssl, t->loop->scratch, (int)max);
     int saved_errno = errno;
@@ -332,7 +331,6 @@ enum err tls_session_write(struct tls_session *t, struct view bytes, size_t *out
 {
     if (t->link)
         return of_link(t, tls_link_write(t->link, bytes, out_n), TLS_WANT_WRITE);
-    ERR_clear_error();
     errno = 0;
     int put = SSL_write(t->ssl, bytes.ptr, (int)(bytes.len < WRITE_STEP ? bytes.len : WRITE_STEP));
     if (put <= 0)
@@ -357,7 +355,6 @@ enum err tls_session_shutdown(struct tls_session *t)
         return ERR_STATE;
     if (t->link)
         return of_link(t, tls_link_shutdown(t->link), TLS_WANT_WRITE);
-    ERR_clear_error();
     errno = 0;
     int n = SSL_shutdown(t->ssl);
     return n >= 0 ? OK : outcome(t, n, errno);
