@@ -500,6 +500,8 @@ size_t stream_pending(const struct stream *s)
  */
 void stream_pause(struct stream *s)
 {
+    if (!s->paused)
+        s->paused_in = s->loop->turns;
     s->paused = true;
 }
 
@@ -508,6 +510,8 @@ void stream_resume(struct stream *s)
     if (!s->paused)
         return;
     s->paused = false;
+    /* Nobody looked in the turns between. */
+    s->may_have = s->may_have || s->paused_in != s->loop->turns;
     if (is_worth_reading(s))
         kick(s);
     else if (!s->in_turn)

@@ -22,6 +22,7 @@ struct stream {
     struct buf queue;
     size_t queue_low;
     size_t read_max;
+    uint64_t paused_in;  /* the loop's turn */
     uint64_t busy_until; /* closing: how long a peer that sends is waited for */
     uint64_t bytes_in;
     uint64_t bytes_out;
