@@ -6,6 +6,7 @@
 #include "common/base/check.h"
 #include "common/base/mem.h"
 #include "common/io/poller.h"
+#include "common/io/tick.h"
 
 struct loop_post {
     struct loop_post *next;
@@ -80,6 +81,7 @@ void loop_fini(struct loop *l)
     pollers_free(l);
     uv_close((uv_handle_t *)&l->wake, NULL);
     uv_close((uv_handle_t *)&l->turn, NULL);
+    tick_loop_fini(l);
     (void)uv_run(&l->uv, UV_RUN_DEFAULT);
     CHECK(uv_loop_close(&l->uv) == 0);
     uv_mutex_destroy(&l->lock);

@@ -24,6 +24,7 @@ typedef void (*loop_fn)(void *ctx);
 
 struct loop_post;
 struct poller;
+struct loop_ticks;
 
 struct loop {
     uv_loop_t uv;
@@ -41,7 +42,8 @@ struct loop {
     uint8_t *scratch;
     uint8_t *wire_in; /* the same, for TLS records; NULL before their first */
     uint8_t *wire_out;
-    uint8_t *datagrams; /* where datagram.c reads to; NULL before its first */
+    uint8_t *datagrams;       /* where datagram.c reads to; NULL before its first */
+    struct loop_ticks *ticks; /* of tick.c; NULL before its first */
 };
 
 void loop_init(struct loop *l);
