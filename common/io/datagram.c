@@ -9,6 +9,7 @@
 
 #include "common/base/check.h"
 #include "common/base/mem.h"
+#include "common/io/tick.h"
 #include "common/io/timer.h"
 
 /* <linux/udp.h> has them, and clashes with <netinet/udp.h>. */
@@ -27,6 +28,8 @@ enum {
     /* One slot takes the largest datagram or GRO batch; slots do not share the sets of a cache. */
     SLOT = 65536 + 1088,
     CONTROL = CMSG_SPACE(sizeof(int)),
+    /* What a fast sender sends meanwhile has to fit; kernels give less than this by default. */
+    MODERATED_BUFFER = 1024 * 1024,
 };
 
 struct datagram {
@@ -39,7 +42,13 @@ struct datagram {
     void *ctx;
     struct datagram_counts counts;
     int pending_errno; /* met while sending */
-    bool segment;      /* the kernel takes UDP_SEGMENT */
+    struct tick tick;  /* set: moderated, and not polled */
+    uint64_t burst_at; /* when the first wake-up of those that are counted together came, in ns */
+    uint64_t burst;    /* datagrams in those after it; moderated: in ticks */
+    uint64_t known_at; /* when moderating ended, and */
+    bool was_worth;
+    bool has_buffer; /* MODERATED_BUFFER was asked for */
+    bool segment;    /* the kernel takes UDP_SEGMENT */
     bool paused;
     bool closed;
 };
@@ -126,28 +135,49 @@ static void split(struct datagram *d, struct batch *b, struct view bytes, size_t
     } while (bytes.len > 0 && !d->closed);
 }
 
+/* Made once, since a read uses few of the slots mostly; a used one is made ready again. */
+struct loop_datagrams {
+    struct mmsghdr messages[MESSAGES];
+    struct iovec iov[MESSAGES];
+    alignas(struct cmsghdr) uint8_t control[MESSAGES][CONTROL];
+    uint8_t bytes[MESSAGES][SLOT];
+};
+
+static void ready_slot(struct loop_datagrams *r, size_t i)
+{
+    r->messages[i].msg_hdr = (struct msghdr){.msg_iov = &r->iov[i],
+                                             .msg_iovlen = 1,
+                                             .msg_control = r->control[i],
+                                             .msg_controllen = CONTROL};
+}
+
+static struct loop_datagrams *reader_of(struct loop *l)
+{
+    if (l->datagrams)
+        return l->datagrams;
+    l->datagrams = mem_zalloc(sizeof *l->datagrams);
+    for (size_t i = 0; i < MESSAGES; i++) {
+        l->datagrams->iov[i] = (struct iovec){l->datagrams->bytes[i], 65536};
+        ready_slot(l->datagrams, i);
+    }
+    return l->datagrams;
+}
+
 /* How many messages there were; 0 when there is nothing more for now. */
 static size_t read_batch(struct datagram *d)
 {
-    struct mmsghdr messages[MESSAGES] = {0};
-    struct iovec iov[MESSAGES];
-    alignas(struct cmsghdr) uint8_t control[MESSAGES][CONTROL];
-    if (!d->loop->datagrams)
-        d->loop->datagrams = mem_zalloc_array(MESSAGES, SLOT);
-    for (size_t i = 0; i < MESSAGES; i++) {
-        iov[i] = (struct iovec){d->loop->datagrams + i * SLOT, 65536};
-        messages[i].msg_hdr = (struct msghdr){.msg_iov = &iov[i],
-                                              .msg_iovlen = 1,
-                                              .msg_control = control[i],
-                                              .msg_controllen = CONTROL};
-    }
-    int n = recvmmsg(d->fd, messages, MESSAGES, MSG_DONTWAIT, NULL);
+    struct loop_datagrams *r = reader_of(d->loop);
+    int n = recvmmsg(d->fd, r->messages, MESSAGES, MSG_DONTWAIT, NULL);
     if (n < 0 && !would_block(errno) && errno != EINTR)
         tell_error(d, errno);
-    struct batch b = {.count = 0};
-    for (int i = 0; i < n && !d->closed; i++) {
-        size_t len = messages[i].msg_len;
-        split(d, &b, view_of(iov[i].iov_base, len), part_len(&messages[i].msg_hdr, len));
+    struct batch b;
+    b.count = 0;
+    for (int i = 0; i < n; i++) {
+        size_t len = r->messages[i].msg_len;
+        size_t part = part_len(&r->messages[i].msg_hdr, len);
+        ready_slot(r, (size_t)i);
+        if (!d->closed)
+            split(d, &b, view_of(r->bytes[i], len), part);
     }
     hand_over(d, &b);
     return n > 0 ? (size_t)n : 0;
@@ -160,17 +190,74 @@ static void listen_again(struct datagram *d)
     CHECK(uv_poll_start(&d->poll, UV_READABLE, on_poll) == 0);
 }
 
-static void on_poll(uv_poll_t *poll, int status, int events)
+/* How many datagrams there were. */
+static uint64_t read_turn(struct datagram *d)
 {
-    (void)events;
-    struct datagram *d = poll->data;
+    uint64_t before = d->counts.packets_in;
     size_t got = MESSAGES;
     /* A pause holds back what is not read yet; a whole batch says that there may be more. */
     for (int i = 0; i < BATCHES_PER_TURN && got == MESSAGES && !d->paused && !d->closed; i++)
         got = read_batch(d);
+    return d->counts.packets_in - before;
+}
+
+static bool moderate(struct datagram *d)
+{
+    int size = MODERATED_BUFFER;
+    if (!tick_set(&d->tick))
+        return false;
+    (void)uv_poll_stop(&d->poll);
+    d->burst = 0;
+    if (!d->has_buffer)
+        (void)setsockopt(d->fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof size);
+    d->has_buffer = true;
+    return true;
+}
+
+static void on_tick(void *ctx)
+{
+    struct datagram *d = ctx;
+    d->counts.ticks++;
+    uint64_t got = read_turn(d);
+    d->burst += got;
+    if (d->closed || d->paused)
+        return;
+    if (got >= DATAGRAM_TICK_MIN && got <= DATAGRAM_TICK_MAX && tick_set(&d->tick))
+        return;
+    d->known_at = uv_hrtime();
+    d->was_worth = d->burst >= DATAGRAM_FULL;
+    listen_again(d);
+}
+
+static bool is_within(uint64_t now, uint64_t since, uint64_t us)
+{
+    return now - since <= us * 1000;
+}
+
+static void on_poll(uv_poll_t *poll, int status, int events)
+{
+    (void)events;
+    struct datagram *d = poll->data;
+    uint64_t now = uv_hrtime();
+    bool is_first = !is_within(now, d->burst_at, DATAGRAM_FAST_US);
+    bool is_known = is_within(now, d->known_at, DATAGRAM_KNOWN_US);
+    d->counts.wakes++;
+    if (!is_first && status == 0 && is_known && d->was_worth && moderate(d))
+        return;
+    uint64_t got = read_turn(d);
+    if (d->closed || d->paused)
+        return;
+    if (is_first) {
+        d->burst_at = now;
+        d->burst = 0;
+    } else {
+        d->burst += got;
+    }
     /* libuv stops on EPOLLERR; what it was, the reading has told. */
-    if (status < 0 && !d->closed && !d->paused)
+    if (status < 0)
         listen_again(d);
+    else if (d->burst >= DATAGRAM_FAST && got < DATAGRAM_FULL && !is_known)
+        (void)moderate(d);
 }
 
 /* --- sending --- */
@@ -329,6 +416,7 @@ enum err datagram_open(struct loop *l, const struct address *peer,
     /* Where it is not known, datagrams come one by one. */
     (void)setsockopt(fd, IPPROTO_UDP, UDP_GRO, &on, sizeof on);
     timer_init(&d->report, l, on_report, d);
+    tick_init(&d->tick, l, on_tick, d);
     CHECK(uv_poll_init(&l->uv, &d->poll, fd) == 0);
     d->poll.data = d;
     listen_again(d);
@@ -346,6 +434,7 @@ void datagram_without_offload(struct datagram *d)
 void datagram_pause(struct datagram *d)
 {
     d->paused = true;
+    tick_clear(&d->tick);
     (void)uv_poll_stop(&d->poll);
 }
 
@@ -355,6 +444,11 @@ void datagram_resume(struct datagram *d)
         return;
     d->paused = false;
     listen_again(d);
+}
+
+bool datagram_is_moderated(const struct datagram *d)
+{
+    return tick_is_set(&d->tick);
 }
 
 const struct datagram_counts *datagram_counts(const struct datagram *d)
@@ -380,6 +474,7 @@ void datagram_close(struct datagram *d)
         return;
     CHECK(!d->closed);
     d->closed = true;
+    tick_clear(&d->tick);
     timer_fini(&d->report);
     (void)uv_poll_stop(&d->poll);
     uv_close((uv_handle_t *)&d->poll, on_poll_closed);

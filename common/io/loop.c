@@ -89,7 +89,8 @@ void loop_fini(struct loop *l)
     mem_free(l->wire_in);
     mem_free(l->wire_out);
     mem_free(l->datagrams);
-    l->scratch = l->wire_in = l->wire_out = l->datagrams = NULL;
+    l->scratch = l->wire_in = l->wire_out = NULL;
+    l->datagrams = NULL;
 }
 
 void loop_run(struct loop *l)

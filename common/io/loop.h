@@ -25,6 +25,7 @@ typedef void (*loop_fn)(void *ctx);
 struct loop_post;
 struct poller;
 struct loop_ticks;
+struct loop_datagrams;
 
 struct loop {
     uv_loop_t uv;
@@ -42,8 +43,8 @@ struct loop {
     uint8_t *scratch;
     uint8_t *wire_in; /* the same, for TLS records; NULL before their first */
     uint8_t *wire_out;
-    uint8_t *datagrams;       /* where datagram.c reads to; NULL before its first */
-    struct loop_ticks *ticks; /* of tick.c; NULL before its first */
+    struct loop_datagrams *datagrams; /* what datagram.c reads with; NULL before its first */
+    struct loop_ticks *ticks;         /* of tick.c; NULL before its first */
 };
 
 void loop_init(struct loop *l);

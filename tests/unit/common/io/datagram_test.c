@@ -253,6 +253,258 @@ static void test_close_inside(bool offload)
     finish(&f);
 }
 
+/* --- moderation --- */
+
+static void send_small(struct fixture *f, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        assert_int_equal(send(f->peer, "x", 1, 0), 1);
+}
+
+/* As often as it takes for some wake-ups to come close together; then nothing is left unread. */
+static void make_fast(struct fixture *f)
+{
+    uint64_t end = loop_clock_ms() + GUARD_MS;
+    while (!datagram_is_moderated(f->end.d)) {
+        size_t want = f->end.count + DATAGRAM_FAST / 2;
+        assert_true(loop_clock_ms() < end);
+        send_small(f, DATAGRAM_FAST / 2);
+        while (f->end.count < want && !datagram_is_moderated(f->end.d))
+            (void)uv_run(&f->loop.uv, UV_RUN_NOWAIT);
+    }
+}
+
+static void run_some(struct fixture *f)
+{
+    for (int i = 0; i < 20; i++) {
+        (void)usleep(200);
+        (void)uv_run(&f->loop.uv, UV_RUN_NOWAIT);
+    }
+}
+
+static void test_slow_is_at_once(bool offload)
+{
+    struct fixture f;
+    begin(&f, offload);
+    for (size_t i = 1; i <= 20; i++) {
+        (void)usleep(10 * DATAGRAM_FAST_US);
+        send_small(&f, 1);
+        WAIT(&f.loop, f.end.count == i);
+        assert_false(datagram_is_moderated(f.end.d));
+        assert_int_equal(datagram_counts(f.end.d)->wakes, i);
+    }
+    assert_int_equal(datagram_counts(f.end.d)->ticks, 0);
+    finish(&f);
+}
+
+/* However many come together: they cost one wake-up, and there is nothing to moderate. */
+static void test_burst_is_at_once(bool offload)
+{
+    struct fixture f;
+    begin(&f, offload);
+    for (size_t i = 1; i <= 20; i++) {
+        (void)usleep(10 * DATAGRAM_FAST_US);
+        send_small(&f, 20);
+        WAIT(&f.loop, f.end.count == 20 * i);
+        assert_false(datagram_is_moderated(f.end.d));
+    }
+    assert_int_equal(datagram_counts(f.end.d)->ticks, 0);
+    finish(&f);
+}
+
+static void test_fast_comes_and_goes(bool offload)
+{
+    struct fixture f;
+    begin(&f, offload);
+    make_fast(&f);
+    const struct datagram_counts *c = datagram_counts(f.end.d);
+    uint64_t wakes = c->wakes;
+    /* While each tick brings some, it stays. */
+    for (uint64_t ticks = c->ticks, i = 1; i <= 5; i++) {
+        size_t want = (size_t)c->packets_in + 10;
+        send_small(&f, 10);
+        WAIT(&f.loop, f.end.count >= want);
+        assert_int_equal(c->ticks, ticks + i);
+        assert_true(datagram_is_moderated(f.end.d));
+    }
+    assert_int_equal(c->wakes, wakes);
+    /* What brings nothing ends it, and the next is told at once. */
+    size_t before = f.end.count;
+    WAIT(&f.loop, !datagram_is_moderated(f.end.d));
+    uint64_t ticks = c->ticks;
+    (void)usleep(10 * DATAGRAM_FAST_US);
+    send_small(&f, 1);
+    WAIT(&f.loop, f.end.count == before + 1);
+    assert_int_equal(c->ticks, ticks);
+    assert_int_equal(c->wakes, wakes + 1);
+    finish(&f);
+}
+
+/* It is polled again when polling brings as much, and when there is too little. */
+static void test_ticks_that_end_it(bool offload)
+{
+    static const size_t counts[] = {DATAGRAM_TICK_MAX + 1, DATAGRAM_TICK_MIN - 1};
+    for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+        struct fixture f;
+        begin(&f, offload);
+        make_fast(&f);
+        const struct datagram_counts *c = datagram_counts(f.end.d);
+        uint64_t ticks = c->ticks;
+        size_t want = f.end.count + counts[i];
+        send_small(&f, counts[i]);
+        WAIT(&f.loop, f.end.count == want);
+        assert_int_equal(c->ticks, ticks + 1);
+        assert_false(datagram_is_moderated(f.end.d));
+        finish(&f);
+    }
+}
+
+/* Was fast a moment ago: its second wake-up makes it so again, and reads nothing before the tick.
+ */
+static void test_known_is_fast_sooner(bool offload)
+{
+    struct fixture f;
+    begin(&f, offload);
+    const struct datagram_counts *c = datagram_counts(f.end.d);
+    uint64_t end = loop_clock_ms() + GUARD_MS;
+    bool seen = false;
+    while (!seen) {
+        assert_true(loop_clock_ms() < end);
+        make_fast(&f);
+        size_t want = f.end.count + DATAGRAM_TICK_MAX + 1;
+        send_small(&f, DATAGRAM_TICK_MAX + 1);
+        WAIT(&f.loop, f.end.count >= want && !datagram_is_moderated(f.end.d));
+        for (int i = 0; i < 2; i++) {
+            send_small(&f, 1);
+            (void)uv_run(&f.loop.uv, UV_RUN_NOWAIT);
+        }
+        seen = datagram_is_moderated(f.end.d) && c->packets_in == want + 1;
+        WAIT(&f.loop, f.end.count == want + 2);
+    }
+    finish(&f);
+}
+
+/* For a while nothing waits, however close together it comes. */
+static void test_not_worth_it(bool offload)
+{
+    struct fixture f;
+    begin(&f, offload);
+    make_fast(&f);
+    uint64_t before = uv_hrtime();
+    WAIT(&f.loop, !datagram_is_moderated(f.end.d));
+    uint64_t ticks = datagram_counts(f.end.d)->ticks;
+    for (bool is_known = true; is_known;) {
+        size_t want = f.end.count + DATAGRAM_FAST / 2;
+        send_small(&f, DATAGRAM_FAST / 2);
+        (void)uv_run(&f.loop.uv, UV_RUN_NOWAIT);
+        bool is_told = f.end.count == want && !datagram_is_moderated(f.end.d);
+        is_known = uv_hrtime() - before < DATAGRAM_KNOWN_US * UINT64_C(1000);
+        assert_true(is_told || !is_known);
+        assert_true(datagram_counts(f.end.d)->ticks == ticks || !is_known);
+    }
+    finish(&f);
+}
+
+static void test_fast_in_order(bool offload)
+{
+    enum { COUNT = 20000 };
+    struct fixture f;
+    begin(&f, offload);
+    const struct datagram_counts *c = datagram_counts(f.end.d);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        uint8_t bytes[600] = {0};
+        memcpy(bytes, &i, sizeof i);
+        assert_int_equal(send(f.peer, bytes, sizeof bytes - i % 100, 0), sizeof bytes - i % 100);
+        if (i % 3 == 0 || i % 1000 > 950)
+            (void)uv_run(&f.loop.uv, UV_RUN_NOWAIT);
+        if (i % 100 == 99) /* no more than the kernel keeps */
+            WAIT(&f.loop, f.end.count == i + 1);
+    }
+    assert_int_equal(c->packets_in, COUNT);
+    assert_true(c->wakes > 0 && c->ticks > 0);
+    struct view in = buf_view(&f.end.in);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        uint32_t got[2];
+        memcpy(got, in.ptr, sizeof got);
+        assert_int_equal(got[0], 600 - i % 100);
+        assert_int_equal(got[1], i);
+        in = view_skip(in, sizeof(uint32_t) + got[0]);
+    }
+    finish(&f);
+}
+
+static void test_fast_pause(bool offload)
+{
+    struct fixture f;
+    begin(&f, offload);
+    make_fast(&f);
+    size_t before = (size_t)datagram_counts(f.end.d)->packets_in;
+    datagram_pause(f.end.d);
+    assert_false(datagram_is_moderated(f.end.d));
+    send_small(&f, 3);
+    run_some(&f);
+    assert_int_equal(f.end.count, before);
+    datagram_resume(f.end.d);
+    datagram_resume(f.end.d);
+    WAIT(&f.loop, f.end.count >= before + 3);
+    /* By itself, at a tick. */
+    (void)usleep(2 * DATAGRAM_KNOWN_US);
+    WAIT(&f.loop, !datagram_is_moderated(f.end.d));
+    make_fast(&f);
+    before = f.end.count;
+    uint64_t ticks = datagram_counts(f.end.d)->ticks;
+    f.end.pause_on_read = true;
+    send_small(&f, 3);
+    WAIT(&f.loop, f.end.count == before + 3);
+    assert_int_equal(datagram_counts(f.end.d)->ticks, ticks + 1);
+    assert_false(datagram_is_moderated(f.end.d));
+    send_small(&f, 3);
+    run_some(&f);
+    assert_int_equal(f.end.count, before + 3);
+    finish(&f);
+}
+
+static void test_fast_close(bool offload)
+{
+    struct fixture f;
+    begin(&f, offload);
+    make_fast(&f);
+    send_small(&f, 3);
+    size_t before = f.end.count;
+    datagram_close(f.end.d);
+    f.end.d = NULL;
+    run_some(&f);
+    assert_int_equal(f.end.count, before);
+    finish(&f);
+
+    begin(&f, offload);
+    make_fast(&f);
+    f.end.close_on_read = true;
+    send_small(&f, 3);
+    WAIT(&f.loop, !f.end.d);
+    run_some(&f);
+    finish(&f);
+
+    /* The loop ends while its timer runs. */
+    begin(&f, offload);
+    make_fast(&f);
+    finish(&f);
+}
+
+static void test_fast_meets_refusal(bool offload)
+{
+    struct fixture f;
+    begin(&f, offload);
+    make_fast(&f);
+    (void)close(f.peer);
+    f.peer = -1;
+    struct view packet = VIEW("any");
+    datagram_send(f.end.d, &packet, 1);
+    WAIT(&f.loop, f.end.errors > 0 && !datagram_is_moderated(f.end.d));
+    CHECK_ERR(f.end.error, ERR_UNAVAILABLE);
+    finish(&f);
+}
+
 static void test_open_fails(void **state)
 {
     (void)state;
@@ -281,14 +533,38 @@ BOTH(test_drops)
 BOTH(test_nobody_listens)
 BOTH(test_pause)
 BOTH(test_close_inside)
+BOTH(test_slow_is_at_once)
+BOTH(test_burst_is_at_once)
+BOTH(test_fast_comes_and_goes)
+BOTH(test_ticks_that_end_it)
+BOTH(test_known_is_fast_sooner)
+BOTH(test_not_worth_it)
+BOTH(test_fast_in_order)
+BOTH(test_fast_pause)
+BOTH(test_fast_close)
+BOTH(test_fast_meets_refusal)
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_send_both),           cmocka_unit_test(test_receive_both),
-        cmocka_unit_test(test_segments_both),       cmocka_unit_test(test_drops_both),
-        cmocka_unit_test(test_nobody_listens_both), cmocka_unit_test(test_pause_both),
-        cmocka_unit_test(test_close_inside_both),   cmocka_unit_test(test_open_fails),
+        cmocka_unit_test(test_send_both),
+        cmocka_unit_test(test_receive_both),
+        cmocka_unit_test(test_segments_both),
+        cmocka_unit_test(test_drops_both),
+        cmocka_unit_test(test_nobody_listens_both),
+        cmocka_unit_test(test_pause_both),
+        cmocka_unit_test(test_close_inside_both),
+        cmocka_unit_test(test_slow_is_at_once_both),
+        cmocka_unit_test(test_burst_is_at_once_both),
+        cmocka_unit_test(test_fast_comes_and_goes_both),
+        cmocka_unit_test(test_ticks_that_end_it_both),
+        cmocka_unit_test(test_known_is_fast_sooner_both),
+        cmocka_unit_test(test_not_worth_it_both),
+        cmocka_unit_test(test_fast_in_order_both),
+        cmocka_unit_test(test_fast_pause_both),
+        cmocka_unit_test(test_fast_close_both),
+        cmocka_unit_test(test_fast_meets_refusal_both),
+        cmocka_unit_test(test_open_fails),
     };
     return RUN(tests);
 }
