@@ -21,10 +21,10 @@
 #endif
 
 enum {
-    BATCHES_PER_TURN = 4, /* so that one busy peer does not starve the others */
+    BATCHES_PER_TURN = 2, /* so that one busy peer does not starve the others */
     SEGMENTS_MAX = 64,    /* the least of what kernels have as UDP_MAX_SEGMENTS */
     SEGMENTED_MAX = 65000,
-    MESSAGES = 32,
+    MESSAGES = DATAGRAM_BATCH_MAX,
     /* One slot takes the largest datagram or GRO batch; slots do not share the sets of a cache. */
     SLOT = 65536 + 1088,
     CONTROL = CMSG_SPACE(sizeof(int)),
