@@ -110,6 +110,18 @@ class Program:
         return self.run("tcp", "redis.example.com:6379", "--pomerium-url", f"https://{self.proxy}", "--listen", "-", *more,
                         stdin=stdin)
 
+    def talk(self, said, answer):
+        """A tunnel whose stdin ends when the answer is there: pomerium-cli ends at once then, with what it has not written yet."""
+        argv = self.argv("tcp", "redis.example.com:6379", "--pomerium-url", f"https://{self.proxy}", "--listen", "-")
+        with subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=self.env) as process:
+            process.stdin.write(said)
+            process.stdin.flush()
+            out = b""
+            while answer not in out and (more := os.read(process.stdout.fileno(), 65536)):
+                out += more
+            rest, err = process.communicate(timeout=40)
+            return subprocess.CompletedProcess(argv, process.returncode, out + rest, err)
+
     def cached(self, key=None):
         """The file of a key, by the rule that both share."""
         name = pomerium_cli.Cache.path(self, key or f"{self.proxy}|true").name
@@ -139,7 +151,7 @@ def status(code):
 def test_a_tunnel(program, recorder):
     program.put(TOKEN)
     recorder.answers[b"CONNECT"] = [b"HTTP/1.1 200 OK\r\n\r\nserver speaks first "]
-    got = program.tcp(stdin=b"client")
+    got = program.talk(b"client", b"server speaks first ")
     assert got.returncode == 0 and b"server speaks first " in got.stdout, got
     assert recorder.heads == [f"GET / HTTP/1.1\r\nHost: {program.proxy}\r\nUser-Agent: Go-http-client/1.1\r\n"
                               "Accept-Encoding: gzip\r\n\r\n".encode(), connect_head(TOKEN)]
