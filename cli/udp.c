@@ -19,7 +19,8 @@ enum {
 struct udp {
     struct service service;
     struct udp_socket *socket;
-    struct map flows; /* by the sender's address */
+    struct map flows;   /* by the sender's address */
+    struct buf capsule; /* of the packet at hand */
 };
 
 struct flow {
@@ -176,16 +177,17 @@ static struct flow *flow_open(struct udp *u, const struct address *from, struct 
 
 static void forward(struct flow *f, struct view payload)
 {
-    uint8_t header[CAPSULE_DATAGRAM_OVERHEAD];
-    size_t n = capsule_write_header(payload.len, header);
+    struct buf *capsule = &f->udp->capsule;
+    buf_clear(capsule);
+    IGNORE(capsule_write(payload, capsule), "no packet is longer");
+    struct view bytes = buf_view(capsule);
     if (!f->open) {
-        if (buf_room(&f->early) >= n + payload.len)
-            IGNORE(capsule_write(payload, &f->early), "there is room");
+        if (buf_room(&f->early) >= bytes.len)
+            IGNORE(buf_append(&f->early, bytes), "there is room");
         return;
     }
-    if (link_room(f->attempt->link) < n + payload.len ||
-        link_write(f->attempt->link, view_of(header, n)) != OK ||
-        link_write(f->attempt->link, payload) != OK)
+    /* Whole ones only: what there is no room for is dropped. */
+    if (link_room(f->attempt->link) < bytes.len || link_write(f->attempt->link, bytes) != OK)
         return;
     f->bytes_up += payload.len;
     timer_after(&f->idle, IDLE_MS);
@@ -243,6 +245,7 @@ int command_udp(struct cli *cli)
 {
     struct udp u = {0};
     struct service *s = &u.service;
+    buf_init(&u.capsule, UDP_SOCKET_MAX + CAPSULE_DATAGRAM_OVERHEAD);
     int status = service_init(s, cli, CLIENT_UDP, on_stop, &u);
     if (s->target)
         progress_init(&s->progress, &s->loop, status == CLI_OK && !s->once, count, &u);
@@ -253,6 +256,7 @@ int command_udp(struct cli *cli)
     for (struct map_iter i = map_iter(&u.flows); map_next(&i);)
         flow_end(i.value);
     map_fini(&u.flows);
+    buf_fini(&u.capsule);
     udp_socket_close(u.socket);
     service_fini(s);
     return status;

@@ -6,6 +6,8 @@
 
 #include "common/base/mem.h"
 
+enum { RECEIVE_BUFFER = 4 << 20 }; /* asked for: what comes while this program does not run */
+
 struct udp_socket {
     uv_udp_t uv;
     struct loop *loop;
@@ -92,6 +94,9 @@ enum err udp_socket_open(struct loop *l, const char *address, udp_socket_fn on_p
     u->uv.data = u;
     if (error == 0)
         error = bind_to(u, host, port);
+    int size = RECEIVE_BUFFER;
+    if (error == 0)
+        (void)uv_recv_buffer_size((uv_handle_t *)&u->uv, &size); /* as much as the kernel allows */
     if (error == 0)
         error = uv_udp_recv_start(&u->uv, on_alloc, on_recv);
     if (error == 0) {

@@ -7,6 +7,8 @@
 #include "common/io/address.h"
 #include "common/io/loop.h"
 
+enum { UDP_SOCKET_MAX = LOOP_SCRATCH }; /* no packet is longer */
+
 struct udp_socket;
 typedef void (*udp_socket_fn)(void *ctx, const struct address *from, struct view payload);
 
