@@ -14,13 +14,10 @@
 #include "common/daemon/json_text.h"
 
 enum {
-    PIECE = 4096,  /* PIPE_BUF: a writable pipe takes that much without blocking, at once */
+    PIECE = 4096,  /* PIPE_BUF: a writable pipe takes that much without blocking */
     POLL_MS = 100, /* how soon a stuck writer sees that it has to end */
-    PAUSE_MS = 5,  /* after a write: what comes in it waits for its end */
-    URGENT_BYTES = LOG_RING_MAX / 4,
     FINI_MS = 1000,
     TAIL_ROOM = 32, /* for "truncated":true and the closing brace */
-    LINE_USUAL = 1024,
 };
 
 struct line {
@@ -29,22 +26,14 @@ struct line {
     char text[];
 };
 
-enum writer {
-    WRITER_BUSY,
-    WRITER_PAUSING, /* looks by itself when its pause is over */
-    WRITER_IDLE,
-};
-
 static struct {
     pthread_mutex_t lock;
-    pthread_cond_t filled;  /* the writer is to look at once */
+    pthread_cond_t filled;  /* there are lines, or the end is wanted */
     pthread_cond_t drained; /* nothing is waiting and nothing is being written */
     pthread_t thread;
     struct line *first;
     struct line **last;
     size_t bytes; /* waiting */
-    enum writer writer;
-    bool urgent; /* no pause before the next write */
     bool writing;
     bool running;
     uint64_t unreported; /* dropped, not yet told */
@@ -131,13 +120,7 @@ static void write_line(enum config_log_level level, const char *message,
 
 /* --- the ring --- */
 
-static void hurry_locked(void)
-{
-    ring.urgent = true;
-    pthread_cond_signal(&ring.filled);
-}
-
-static void push(struct view text, bool urgent)
+static void push(struct view text)
 {
     struct line *l = mem_zalloc(sizeof *l + text.len);
     l->len = text.len;
@@ -148,10 +131,7 @@ static void push(struct view text, bool urgent)
         *ring.last = l;
         ring.last = &l->next;
         ring.bytes += text.len;
-        if (urgent || ring.bytes >= URGENT_BYTES)
-            hurry_locked();
-        else if (ring.writer == WRITER_IDLE)
-            pthread_cond_signal(&ring.filled);
+        pthread_cond_signal(&ring.filled);
     } else {
         ring.unreported++;
         (void)atomic_fetch_add(&dropped, 1);
@@ -166,11 +146,9 @@ void log_write(enum config_log_level level, const char *message, const struct lo
     if (!log_enabled(level))
         return;
     AUTO(buf_fini) struct buf b;
-    uint8_t *start;
     buf_init(&b, LOG_LINE_MAX - TAIL_ROOM);
-    IGNORE(buf_reserve(&b, LINE_USUAL, &start), "fits");
     write_line(level, message, fields, &b);
-    push(buf_view(&b), level >= CONFIG_LOG_WARN);
+    push(buf_view(&b));
 }
 
 bool log_enabled(enum config_log_level level)
@@ -189,16 +167,6 @@ uint64_t log_dropped(void)
 }
 
 /* --- the writer thread --- */
-
-static struct timespec deadline(clockid_t clock, uint32_t ms)
-{
-    struct timespec t;
-    (void)clock_gettime(clock, &t);
-    uint64_t ns = (uint64_t)t.tv_nsec + (uint64_t)ms * 1000000;
-    t.tv_sec += (time_t)(ns / 1000000000);
-    t.tv_nsec = (long)(ns % 1000000000);
-    return t;
-}
 
 /* False when the end is wanted or the reader is gone. */
 static bool write_bytes(const char *p, size_t len)
@@ -231,30 +199,15 @@ static void report_dropped(uint64_t count)
     (void)write_bytes((const char *)b.data + b.start, b.len);
 }
 
-/* One wake-up, by the clock, for all lines of that time instead of one for each. */
-static void pause_locked(void)
-{
-    struct timespec end = deadline(CLOCK_MONOTONIC, PAUSE_MS);
-    int waited = 0;
-    ring.writer = WRITER_PAUSING;
-    while (!ring.urgent && !atomic_load(&quit) && waited == 0)
-        waited = pthread_cond_clockwait(&ring.filled, &ring.lock, CLOCK_MONOTONIC, &end);
-}
-
 /* Takes what is waiting; NULL when the end is wanted and nothing is. */
-static struct line *take(bool pause, uint64_t *out_dropped)
+static struct line *take(uint64_t *out_dropped)
 {
     pthread_mutex_lock(&ring.lock);
     ring.writing = false;
     if (!ring.first)
         pthread_cond_broadcast(&ring.drained);
-    if (pause)
-        pause_locked();
-    ring.writer = WRITER_IDLE;
     while (!ring.first && !atomic_load(&quit))
         pthread_cond_wait(&ring.filled, &ring.lock);
-    ring.writer = WRITER_BUSY;
-    ring.urgent = false;
     struct line *lines = ring.first;
     ring.first = NULL;
     ring.last = &ring.first;
@@ -273,48 +226,21 @@ static void written(size_t len)
     pthread_mutex_unlock(&ring.lock);
 }
 
-/* Whole lines, as many as one write takes without a part; returns the first that is left. */
-static struct line *write_some(struct line *l)
-{
-    char piece[PIECE];
-    size_t len = 0;
-    uint64_t count = 0;
-    bool ok = true;
-    struct line *end = l;
-    for (; end && len + end->len <= sizeof piece; end = end->next) {
-        memcpy(piece + len, end->text, end->len);
-        len += end->len;
-        count++;
-    }
-    if (count) {
-        ok = write_bytes(piece, len);
-    } else {
-        ok = write_bytes(l->text, l->len);
-        len = l->len;
-        count = 1;
-        end = l->next;
-    }
-    if (!ok)
-        (void)atomic_fetch_add(&dropped, count);
-    written(len);
-    while (l != end) {
-        struct line *next = l->next;
-        mem_free(l);
-        l = next;
-    }
-    return end;
-}
-
 static void *run(void *ctx)
 {
     (void)ctx;
     uint64_t lost;
-    bool again = false;
-    for (struct line *l; (l = take(again, &lost)); again = true) {
+    for (struct line *l; (l = take(&lost));) {
         if (lost)
             report_dropped(lost);
-        while (l)
-            l = write_some(l);
+        while (l) {
+            struct line *next = l->next;
+            if (!write_bytes(l->text, l->len))
+                (void)atomic_fetch_add(&dropped, 1);
+            written(l->len);
+            mem_free(l);
+            l = next;
+        }
     }
     return NULL;
 }
@@ -331,13 +257,21 @@ void log_init(const char *service, int fd)
     atomic_store(&is_open, true);
 }
 
+static struct timespec deadline(uint32_t ms)
+{
+    struct timespec t;
+    (void)clock_gettime(CLOCK_REALTIME, &t);
+    uint64_t ns = (uint64_t)t.tv_nsec + (uint64_t)ms * 1000000;
+    t.tv_sec += (time_t)(ns / 1000000000);
+    t.tv_nsec = (long)(ns % 1000000000);
+    return t;
+}
+
 bool log_flush(uint32_t timeout_ms)
 {
-    struct timespec end = deadline(CLOCK_REALTIME, timeout_ms);
+    struct timespec end = deadline(timeout_ms);
     pthread_mutex_lock(&ring.lock);
     int waited = 0;
-    if (ring.first)
-        hurry_locked();
     while (ring.running && (ring.first || ring.writing) && waited == 0)
         waited = pthread_cond_timedwait(&ring.drained, &ring.lock, &end);
     bool done = !ring.first && !ring.writing;
@@ -357,7 +291,7 @@ void log_fini(void)
     pthread_cond_signal(&ring.filled);
     pthread_mutex_unlock(&ring.lock);
     /* Other writers of the same pipe may have filled it after the poll: then leave the thread. */
-    struct timespec end = deadline(CLOCK_REALTIME, 5 * POLL_MS);
+    struct timespec end = deadline(5 * POLL_MS);
     if (pthread_timedjoin_np(ring.thread, NULL, &end) != 0) {
         (void)pthread_detach(ring.thread);
         return;

@@ -5,11 +5,9 @@
  * a));
  *     {"level":"info","time":"2026-01-02T03:04:05.678Z","service":"authorize","message":…,…}
  *
- * Any thread may log and never waits: lines go through a bounded ring to one writer thread, which
- * writes the first at once and those that follow it some milliseconds later together (warnings and
- * errors at once too); what does not fit is dropped and counted, and the count is logged once there
- * is room again. Values may hold any bytes. Never a token, cookie, key or password. Field names:
- * docs, configuration §4.
+ * Any thread may log and never waits: lines go through a bounded ring to one writer thread; what
+ * does not fit is dropped and counted, and the count is logged once there is room again. Values may
+ * hold any bytes. Never a token, cookie, key or password. Field names: docs, configuration §4.
  */
 #ifndef COMMON_DAEMON_LOG_H
 #define COMMON_DAEMON_LOG_H

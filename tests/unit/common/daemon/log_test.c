@@ -5,8 +5,6 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
-#include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/daemon/json_text.h"
@@ -221,52 +219,6 @@ static void test_closed_reader(void **state)
     (void)close(pipe_fd[1]);
 }
 
-/* Each write is a packet here: whole lines, in order, fewer packets than lines. */
-static void test_gathers(void **state)
-{
-    (void)state;
-    enum { LINES = 400, LONG = 200 };
-    int fd[2];
-    assert_int_equal(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, fd), 0);
-    int size = 1 << 20;
-    assert_int_equal(setsockopt(fd[1], SOL_SOCKET, SO_SNDBUF, &size, sizeof size), 0);
-    char *value = mem_zalloc(6001);
-    memset(value, 'x', 6000);
-    log_init("test", fd[1]);
-    for (int i = 0; i < LINES; i++)
-        log_info("line", LOG_I64("i", i), LOG_STR("value", i == LONG ? value : "-"));
-    assert_true(log_flush(10000));
-    int packets = 0;
-    int lines = 0;
-    char packet[4097];
-    bool is_part = false; /* of the line that is longer than a write */
-    ssize_t n;
-    while ((n = recv(fd[0], packet, sizeof packet - 1, MSG_DONTWAIT)) > 0) {
-        packet[n] = 0;
-        packets++;
-        char *end = NULL;
-        for (char *p = packet; !is_part && *p; p = end + 1) {
-            const char *i = strstr(p, "\"i\":");
-            assert_int_equal(*p, '{');
-            assert_non_null(i);
-            assert_int_equal(strtol(i + 4, NULL, 10), lines);
-            end = strchr(p, '\n');
-            is_part = !end;
-            assert_true(end || lines == LONG);
-            lines++;
-            if (!end)
-                break;
-        }
-        is_part = is_part && packet[n - 1] != '\n';
-    }
-    assert_int_equal(lines, LINES);
-    assert_true(packets < LINES / 2);
-    log_fini();
-    mem_free(value);
-    (void)close(fd[0]);
-    (void)close(fd[1]);
-}
-
 static void *many(void *ctx)
 {
     for (int i = 0; i < 100; i++)
@@ -306,7 +258,6 @@ int main(void)
         cmocka_unit_test(test_stuck_pipe),
         cmocka_unit_test(test_fini_with_a_stuck_pipe),
         cmocka_unit_test(test_closed_reader),
-        cmocka_unit_test(test_gathers),
         cmocka_unit_test(test_threads),
     };
     (void)signal(SIGPIPE, SIG_IGN);
