@@ -86,15 +86,27 @@ class Bench:
     def head(self, name):
         return f"CONNECT {name} HTTP/1.1\r\nHost: {name}\r\nAuthorization: Pomerium {self.token}\r\n\r\n"
 
+    def drive(self, way, port):
+        """How many bytes went through the proxy at `port`."""
+        return run_bench("drive", way, port, self.ports["bulk"], self.head("bulk.test:7"))[0]
+
+    def bare(self, way):
+        """Nanoseconds of CPU of the baseline, a process like the worker, between the same peers."""
+        port = free_ports(1)[0]
+        with subprocess.Popen([BENCH, "bare", way, str(port), str(self.ports["bulk"])], stdout=subprocess.PIPE) as proxy:
+            assert proxy.stdout.readline() == b"ready\n"
+            self.drive(way, port)
+            return int(proxy.stdout.readline())
+
     def throughput(self):
         """Of neighbours in time, since a machine that serves others too is slower at some times than at others."""
         for way, words in (("down", "target to client"), ("up", "client to target")):
             bare, ours = [], []
             for _ in range(ROUNDS):
-                bare += run_bench("bare", way)
+                bare.append(self.bare(way))
                 settled(self.worker)
                 before = cpu(self.worker)
-                size = run_bench("drive", way, self.stack.https_port, self.ports["bulk"], self.head("bulk.test:7"))[0]
+                size = self.drive(way, self.stack.https_port)
                 ours.append(cpu(self.worker) - before)
             say(f"tunnel h1 {words}, median of {ROUNDS}", size * 1e3 / median(ours), "MB per CPU second",
                 size * 1e3 / median(bare), median(b / o for b, o in zip(bare, ours)))

@@ -7,7 +7,8 @@
  *
  * For tests/bench/tunnel_bench.py, which measures the proxy with the same peers:
  *
- * - bare up|down: one round of the baseline: nanoseconds of CPU
+ * - bare up|down PORT TARGET: the baseline as a proxy, for one client of port PORT who gets to port
+ *   TARGET whatever it asks for: says "ready", and at the end its nanoseconds of CPU
  *
  * - drive up|down PROXY TARGET HEAD: one round through port PROXY to port TARGET, behind HEAD
  *
@@ -149,7 +150,8 @@ static void use_certificate(SSL_CTX *c)
     BIO_free(key);
 }
 
-static void bare_handshake(int fd)
+/* The handshake, and bare_keys. */
+static SSL *bare_accept(int fd)
 {
     SSL_CTX *c = SSL_CTX_new(TLS_method());
     use_certificate(c);
@@ -158,9 +160,8 @@ static void bare_handshake(int fd)
     SSL_set_fd(ssl, fd);
     CHECK(SSL_accept(ssl) == 1);
     CHECK(SSL_CIPHER_get_protocol_id(SSL_get_current_cipher(ssl)) == 0x1301);
-    bare_keys[0].suite = bare_keys[1].suite = 0x1301;
-    SSL_free(ssl);
     SSL_CTX_free(c);
+    return ssl;
 }
 
 /* The AEAD of one direction, and nothing around it. */
@@ -182,7 +183,7 @@ static void bare_init(struct bare *b, const struct tls_record_keys *keys)
                           strlen(labels[i]) + 4));
     }
     b->aead = EVP_AEAD_CTX_new(EVP_aead_aes_128_gcm(), key, 16, 16);
-    b->seq = 0;
+    b->seq = keys->seq;
 }
 
 static void bare_nonce(struct bare *b, uint8_t nonce[12])
@@ -357,7 +358,8 @@ static uint64_t one_round(struct loop *l, struct tls_context *tls, bool up)
         set_blocking(t.server);
         set_blocking(p.client);
         uint64_t from = cpu_ns();
-        bare_handshake(t.server);
+        bare_keys[0].seq = bare_keys[1].seq = 0;
+        SSL_free(bare_accept(t.server));
         if (up)
             bare_open_loop(t.server, p.client);
         else
@@ -391,12 +393,6 @@ static void measure(struct loop *l, struct tls_context *tls, bool up)
 
 /* --- for the proxy's bench --- */
 
-static int bare_round(struct loop *l, bool up)
-{
-    (void)printf("%llu\n", (unsigned long long)one_round(l, NULL, up));
-    return 0;
-}
-
 static int listen_here(const char *port)
 {
     char *why = NULL;
@@ -417,6 +413,32 @@ static int connect_to(const char *port)
     CHECK(fd >= 0 && connect(fd, (struct sockaddr *)&sa, sizeof sa) == 0);
     CHECK(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) == 0);
     return fd;
+}
+
+static int bare_proxy(bool up, const char *port, const char *target)
+{
+    int listener = listen_here(port);
+    char head[4096];
+    (void)puts("ready");
+    (void)fflush(stdout);
+    int client = accept(listener, NULL, NULL);
+    CHECK(client >= 0);
+    uint64_t from = cpu_ns();
+    SSL *ssl = bare_accept(client);
+    CHECK(SSL_read(ssl, head, sizeof head) > 0);
+    int plain = connect_to(target);
+    CHECK(SSL_write(ssl, "HTTP/1.1 200 OK\r\n\r\n", 19) == 19);
+    SSL_free(ssl);
+    bare_keys[0].seq = bare_keys[1].seq = 1; /* the head and the answer */
+    if (up)
+        bare_open_loop(client, plain);
+    else
+        bare_seal_loop(client, plain);
+    (void)printf("%llu\n", (unsigned long long)(cpu_ns() - from));
+    (void)close(plain);
+    (void)close(client);
+    (void)close(listener);
+    return 0;
 }
 
 static int drive(bool up, const char *proxy, const char *target, const char *head)
@@ -608,8 +630,8 @@ int main(int argc, char **argv)
     bool up = argc > 2 && strcmp(argv[2], "up") == 0;
     if (argc == 1)
         status = all(&l);
-    else if (argc == 3 && strcmp(argv[1], "bare") == 0)
-        status = bare_round(&l, up);
+    else if (argc == 5 && strcmp(argv[1], "bare") == 0)
+        status = bare_proxy(up, argv[3], argv[4]);
     else if (argc == 6 && strcmp(argv[1], "drive") == 0)
         status = drive(up, argv[3], argv[4], argv[5]);
     else if (argc == 5 && strcmp(argv[1], "rtt") == 0)
