@@ -50,6 +50,7 @@ static void destroy(struct stream *s)
     if (s->dead)
         return;
     s->dead = true;
+    tick_clear(&s->tick);
     timer_fini(&s->deadline);
     timer_fini_then(&s->kick, on_dead, s);
     poller_close(s->poller);
@@ -291,12 +292,23 @@ static int wanted(const struct stream *s)
                : s->read_want == TLS_WANT_WRITE ? UV_WRITABLE
                                                 : 0;
     int mask = 0;
-    if (may_read(s))
+    if (may_read(s) && !tick_is_set(&s->tick))
         mask |= s->read_want == TLS_WANT_WRITE ? UV_WRITABLE : UV_READABLE;
     bool to_write = pending(s) > 0 || ((s->shut_asked || s->closing) && !s->shut_sent);
     if (to_write && s->write_err == OK)
         mask |= s->write_want == TLS_WANT_READ ? UV_READABLE : UV_WRITABLE;
     return mask;
+}
+
+/* Only who reads much at a time has anything to gain. */
+static void wait_for_tick(struct stream *s)
+{
+    size_t got = s->bytes_in - s->paced;
+    s->paced = s->bytes_in;
+    if (s->read_max == LOOP_SCRATCH || tick_is_set(&s->tick) || (!got && !s->pace.ticks))
+        return;
+    if (pace_next(&s->pace, uv_hrtime(), got) && may_read(s) && !s->may_have && !s->closing)
+        (void)tick_set(&s->tick);
 }
 
 static void rearm(struct stream *s)
@@ -341,10 +353,25 @@ static void turn(struct stream *s)
     if (is_drain_due(s))
         kick(s);
     drain_after_alert(s);
-    if (s->closing && is_done(s))
+    if (s->closing && is_done(s)) {
         destroy(s);
-    else
-        rearm(s);
+        return;
+    }
+    wait_for_tick(s);
+    rearm(s);
+}
+
+static void look(struct stream *s, bool is_readable)
+{
+    s->may_have = s->may_have || is_readable;
+    if (s->may_have && s->tls)
+        tls_session_readable(s->tls);
+    turn(s);
+}
+
+static void on_tick(void *ctx)
+{
+    look(ctx, true);
 }
 
 /* An error, too: reading or writing finds out what it was. */
@@ -352,11 +379,7 @@ static void on_poll(void *ctx, int status, int events)
 {
     struct stream *s = ctx;
     int readable = s->read_want == TLS_WANT_WRITE ? UV_WRITABLE : UV_READABLE;
-    if (status < 0 || (events & readable))
-        s->may_have = true;
-    if (s->may_have && s->tls)
-        tls_session_readable(s->tls);
-    turn(s);
+    look(s, status < 0 || (events & readable));
 }
 
 static void on_kick(void *ctx)
@@ -433,6 +456,7 @@ struct stream *stream_new(const struct stream_spec *spec, int fd,
     if (!spec->inherits)
         socket_set_options(fd, spec->keepalive ? idle_s : 0);
     timer_init(&s->deadline, s->loop, on_deadline, s);
+    tick_init(&s->tick, s->loop, on_tick, s);
     timer_init(&s->kick, s->loop, on_kick, s);
     s->poller = poller_open(s->loop, fd, on_poll, s);
     if (spec->tls)

@@ -45,7 +45,11 @@ struct stream_spec {
     uint32_t keepalive_s;    /* so long without a byte; 0: STREAM_KEEPALIVE_S */
     bool inherits;           /* accepted from listen_bind's socket: keepalive is on already */
     bool paused;             /* no reads (but for the handshake) before stream_resume */
-    size_t read_max;         /* of one on_read; 0: LOOP_SCRATCH; LOOP_READ_MAX at most */
+    /*
+     * Of one on_read; 0: LOOP_SCRATCH; LOOP_READ_MAX at most. With more than LOOP_SCRATCH, a fast
+     * peer is read at ticks (pace.h), so what it sends may wait for TICK_MAX_US.
+     */
+    size_t read_max;
 };
 
 enum {
@@ -116,6 +120,9 @@ const char *stream_why(const struct stream *s);
 /* Bytes of the application in each direction so far. */
 uint64_t stream_bytes_in(const struct stream *s);
 uint64_t stream_bytes_out(const struct stream *s);
+
+/* Whether it waits for a tick instead of being woken. */
+bool stream_is_paced(const struct stream *s);
 
 struct loop *stream_loop(const struct stream *s);
 

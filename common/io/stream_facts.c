@@ -43,6 +43,11 @@ void stream_set_read_max(struct stream *s, size_t max)
     s->read_max = max;
 }
 
+bool stream_is_paced(const struct stream *s)
+{
+    return tick_is_set(&s->tick);
+}
+
 struct loop *stream_loop(const struct stream *s)
 {
     return s->loop;

@@ -3,8 +3,10 @@
 #define COMMON_IO_STREAM_PARTS_H
 
 #include "common/base/buf.h"
+#include "common/io/pace.h"
 #include "common/io/poller.h"
 #include "common/io/stream.h"
+#include "common/io/tick.h"
 #include "common/io/timer.h"
 #include "common/io/tls_session.h"
 
@@ -16,6 +18,9 @@ struct stream {
     int fd;
     struct timer deadline;
     struct timer kick;
+    struct tick tick; /* set: not polled for what comes */
+    struct pace pace;
+    uint64_t paced; /* of bytes_in */
     struct tls_session *tls;
     struct stream_handler handler;
     void *ctx;

@@ -3,6 +3,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "common/io/pace.h"
 #include "tests/unit/common/io/io_fixture.h"
 
 /* Each test runs plain and over TLS. */
@@ -266,6 +267,108 @@ static void test_pause(bool tls)
     end(&f);
 }
 
+/* --- a fast stream is read at ticks --- */
+
+static uint8_t piece[PACE_TICK_MIN];
+
+/* As often as it takes for some wake-ups to come close together. Of what was sent, the last piece
+ * has come in part or whole, and none before it counts. */
+static void make_fast(struct fixture *f)
+{
+    uint64_t end = loop_clock_ms() + GUARD_MS;
+    do {
+        buf_clear(&f->server.in);
+        CHECK_OK(stream_write(f->client.s, view_of(piece, sizeof piece)));
+        while (f->server.in.len < sizeof piece && !stream_is_paced(f->server.s)) {
+            assert_true(loop_clock_ms() < end);
+            (void)uv_run(&f->loop.uv, UV_RUN_NOWAIT);
+        }
+    } while (!stream_is_paced(f->server.s));
+}
+
+static void begin_paced(struct fixture *f, bool tls)
+{
+    begin(f, tls);
+    connect_sides(f, (struct stream_spec){.queue_max = 1 << 20},
+                  (struct stream_spec){.read_max = LOOP_READ_MAX});
+    WAIT(&f->loop, f->client.opened && f->server.opened);
+}
+
+static void test_paced(bool tls)
+{
+    struct fixture f;
+    begin_paced(&f, tls);
+    make_fast(&f);
+    CHECK_OK(stream_write(f.client.s, view_of(piece, 1)));
+    WAIT(&f.loop, f.server.in.len == sizeof piece + 1 && !stream_is_paced(f.server.s));
+    /* Polled again. */
+    CHECK_OK(stream_write(f.client.s, view_of(piece, 1)));
+    WAIT(&f.loop, f.server.in.len == sizeof piece + 2);
+    /* The end while it waits is told after all that came before. */
+    make_fast(&f);
+    CHECK_OK(stream_write(f.client.s, view_of(piece, 1)));
+    stream_shutdown(f.client.s);
+    WAIT(&f.loop, f.server.ended);
+    assert_int_equal(f.server.in.len, sizeof piece + 1);
+    end(&f);
+}
+
+static void test_paced_pause(bool tls)
+{
+    struct fixture f;
+    begin_paced(&f, tls);
+    make_fast(&f);
+    stream_pause(f.server.s);
+    CHECK_OK(stream_write(f.client.s, view_of(piece, sizeof piece)));
+    WAIT(&f.loop, !stream_is_paced(f.server.s));
+    size_t got = f.server.in.len;
+    for (int i = 0; i < 50; i++)
+        (void)uv_run(&f.loop.uv, UV_RUN_NOWAIT);
+    assert_int_equal(f.server.in.len, got);
+    stream_resume(f.server.s);
+    WAIT(&f.loop, f.server.in.len == 2 * sizeof piece);
+    end(&f);
+}
+
+/* Our end and the peer's reset, while it waits. */
+static void test_paced_close(bool tls)
+{
+    struct fixture f;
+    begin_paced(&f, tls);
+    make_fast(&f);
+    side_close(&f.server);
+    WAIT(&f.loop, f.client.ended);
+    stream_shutdown(f.client.s);
+    WAIT(&f.loop, f.server.closed);
+    end(&f);
+    begin_paced(&f, tls);
+    make_fast(&f);
+    stream_abort(f.server.s, side_closed, &f.server);
+    f.server.s = NULL;
+    end(&f);
+    begin_paced(&f, tls);
+    make_fast(&f);
+    stream_abort(f.client.s, side_closed, &f.client);
+    f.client.s = NULL;
+    WAIT(&f.loop, tls ? f.server.failed : f.server.ended);
+    end(&f);
+}
+
+static void test_never_paced(bool tls)
+{
+    struct fixture f;
+    begin(&f, tls);
+    connect_sides(&f, (struct stream_spec){.queue_max = 1 << 20}, (struct stream_spec){0});
+    for (size_t sent = 0; sent < 100 * sizeof piece; sent += sizeof piece) {
+        CHECK_OK(stream_write(f.client.s, view_of(piece, sizeof piece)));
+        while (f.server.in.len < sent + sizeof piece) {
+            (void)uv_run(&f.loop.uv, UV_RUN_NOWAIT);
+            assert_false(stream_is_paced(f.server.s));
+        }
+    }
+    end(&f);
+}
+
 static void test_close_inside(bool tls)
 {
     struct fixture f;
@@ -376,6 +479,10 @@ BOTH(test_linger_ends)
 BOTH(test_queue)
 BOTH(test_full_write)
 BOTH(test_pause)
+BOTH(test_paced)
+BOTH(test_paced_pause)
+BOTH(test_paced_close)
+BOTH(test_never_paced)
 BOTH(test_close_inside)
 BOTH(test_reset)
 
@@ -389,6 +496,10 @@ int main(void)
         cmocka_unit_test(test_queue_both),
         cmocka_unit_test(test_full_write_both),
         cmocka_unit_test(test_pause_both),
+        cmocka_unit_test(test_paced_both),
+        cmocka_unit_test(test_paced_pause_both),
+        cmocka_unit_test(test_paced_close_both),
+        cmocka_unit_test(test_never_paced_both),
         cmocka_unit_test(test_close_inside_both),
         cmocka_unit_test(test_write_in_drain),
         cmocka_unit_test(test_reset_both),
