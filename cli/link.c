@@ -343,6 +343,10 @@ static void on_reason(void *ctx, const struct ask_answer *a)
 {
     struct link *l = ctx;
     l->reason = NULL;
+    if (a->err == OK && a->status == 404 && *l->id && l->asked < LINK_ASKED_MAX) {
+        link_ask_reason(l);
+        return;
+    }
     tell_reason(l, a->err, a->status, a->body);
 }
 
@@ -356,8 +360,8 @@ static void on_reason_link(void *ctx, const struct link_refusal *r)
 }
 
 /*
- * HTTP/2: on the tunnel's own connection, since behind a balancer another one may lead to a proxy
- * that knows nothing of it.
+ * HTTP/2: on the tunnel's own connection. Another one may lead to another proxy behind a balancer,
+ * which knows nothing of the tunnel; the next one does so less likely.
  */
 void link_ask_reason(struct link *l)
 {
@@ -368,6 +372,7 @@ void link_ask_reason(struct link *l)
         l->reason_link = link_open(l->gateway, LINK_GET, path, &handler, l);
     else
         l->reason = ask_open(l->gateway, &spec, on_reason, l);
+    l->asked++;
 }
 
 void link_close(struct link *l)

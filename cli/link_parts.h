@@ -10,6 +10,7 @@ enum {
     LINK_HEAD_MS = 60000, /* for the answer: the gateway may try several targets */
     LINK_BODY_MAX = 65536,
     LINK_ID_MAX = 128,
+    LINK_ASKED_MAX = 6, /* connections that may come to a proxy that knows nothing of the tunnel */
 };
 
 struct link {
@@ -30,6 +31,7 @@ struct link {
     bool busy;   /* events are being handed out */
     bool closed; /* the owner is gone */
     struct ask *reason;
+    unsigned asked;
     struct link *reason_link; /* the same, on the tunnel's own HTTP/2 connection */
     /* HTTP/2 */
     struct mux *mux;

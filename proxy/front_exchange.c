@@ -168,15 +168,15 @@ static void redirect(struct front_exchange *x, const struct front_request *r)
 static void say_reason(struct front_exchange *x, struct view id)
 {
     struct tunnels *t = x->conn->front->tunnels;
-    const char *reason = t ? tunnels_reason(t, id) : NULL;
-    if (!reason) {
+    const char *reason = NULL;
+    if (!t || !tunnels_know(t, id, &reason)) {
         front_reply(x, 404, message_text(MESSAGE_FRONT_NO_TUNNEL), false);
         return;
     }
     AUTO(json_free_ptr) struct json *v = json_new_object();
     AUTO(buf_fini) struct buf body;
     buf_init(&body, LOCAL_REPLY_MAX);
-    if (json_set_str(v, "reason", view_str(reason)) == OK &&
+    if ((!reason || json_set_str(v, "reason", view_str(reason)) == OK) &&
         json_write(v, JSON_ORDER_INSERTED, &body) == OK)
         front_reply_json(x, buf_view(&body));
     else

@@ -82,6 +82,7 @@ void tunnel_end(struct tunnel *u, const char *reason)
     tunnel_count_bytes(u);
     tunnel_log(u, TUNNEL_EVENT_CLOSE, "allow");
     decide_link_close(&u->link, u->bytes_in, u->bytes_out, u->reason);
+    (void)map_remove(&u->tunnels->open, view_str(u->id));
     reasons_put(&u->tunnels->reasons, u->id, u->reason, loop_now_ms(u->tunnels->loop));
     tunnel_count_live(u->tunnels, u->kind, false);
     leave(u);
@@ -334,6 +335,7 @@ void tunnel_ready(struct tunnel *u)
     u->timeout_at = spec->timeout_ms ? now + spec->timeout_ms : TIMER_NEVER;
     u->access_at =
         u->config->access_log_interval ? now + u->config->access_log_interval : TIMER_NEVER;
+    (void)map_put(&u->tunnels->open, view_str(u->id), u);
     tunnel_count_live(u->tunnels, u->kind, true);
     tunnel_log(u, TUNNEL_EVENT_OPEN, "allow");
     tunnel_arm(u);
@@ -426,6 +428,7 @@ void tunnels_free(struct tunnels *t)
     CHECK(!t->tunnels.count && !t->accesses.count);
     clusters_free(t->clusters);
     reasons_fini(&t->reasons);
+    map_fini(&t->open);
     buf_fini(&t->batch);
     slots_fini(&t->tunnels);
     slots_fini(&t->accesses);
@@ -443,7 +446,8 @@ size_t tunnels_count(const struct tunnels *t)
     return t->tunnels.count;
 }
 
-const char *tunnels_reason(const struct tunnels *t, struct view id)
+bool tunnels_know(const struct tunnels *t, struct view id, const char **out_reason)
 {
-    return reasons_get(&t->reasons, id, loop_now_ms(t->loop));
+    *out_reason = reasons_get(&t->reasons, id, loop_now_ms(t->loop));
+    return *out_reason || map_get(&t->open, id);
 }

@@ -114,8 +114,11 @@ void tunnel_finish(struct tunnel *u);
 /* The client is gone; `why` for the log. No call to the client any more. */
 void tunnel_gone(struct tunnel *u, const char *why);
 
-/* Why a tunnel of this id has ended, for some minutes after; NULL when it is not known. */
-const char *tunnels_reason(const struct tunnels *t, struct view id);
+/*
+ * Whether a tunnel of this id is open here, or has ended some minutes ago at most. Why it has, or
+ * NULL while it is open, in *out_reason.
+ */
+bool tunnels_know(const struct tunnels *t, struct view id, const char **out_reason);
 
 /*
  * A question about a request that is no tunnel (who may see what): /healthz with a token,

@@ -3,6 +3,7 @@
 #define PROXY_TUNNEL_INTERNAL_H
 
 #include "common/base/buf.h"
+#include "common/base/map.h"
 #include "common/base/messages.h"
 #include "common/base/slots.h"
 #include "common/crypto/rng.h"
@@ -43,6 +44,7 @@ struct tunnels {
     struct clusters *clusters;
     struct slots tunnels;
     struct slots accesses;
+    struct map open; /* by id */
     struct reasons reasons;
     struct buf batch; /* of capsules, for the length of a callback */
     size_t live[2];   /* open, by kind */

@@ -10,7 +10,8 @@ import time
 import pytest
 
 from balancer import HAProxy
-from stack import Stack, can_connect, free_ports, wait_for
+from stack import Client, Stack, can_connect, free_ports, wait_for
+from tunnels import TcpServer, claims_of, echo, tcp_route
 
 SENTENCE = "Postern is restarting; please connect again in a moment."
 COUNT = "i=0; while :; do i=$((i+1)); echo $i; sleep 0.2; done"
@@ -123,11 +124,12 @@ class TwoProxies(Stack):
 
     def __init__(self, folder, **config):
         super().__init__(folder, start=False, **config)
-        self.ssh2_port, self.https2_port, self.health2_port = free_ports(3)
+        self.ssh2_port, self.https2_port, self.health2_port, self.echo_port = free_ports(4)
         self.balancer = HAProxy(folder / "haproxy", [
             ("proxy", self.ssh_port, self.https_port, self.health_port("proxy")),
             ("proxy2", self.ssh2_port, self.https2_port, self.health2_port)])
         self.write_config(use_proxy_protocol=True, ssh_use_proxy_protocol=True, proxy_protocol_trusted=["127.0.0.1"],
+                          routes=[*self.config["routes"], tcp_route("echo.test:7", self.echo_port)],
                           authenticate_service_url=f"https://localhost:{self.balancer.https_port}")
 
     def health_port(self, service):
@@ -175,6 +177,29 @@ def live_on(stack, proxy):
             return client
         client.kill()
     raise AssertionError(f"no session came to {proxy}")
+
+
+@pytest.mark.parametrize("version", [["--http1"], []], ids=["h1", "h2"])
+def test_the_balancer_hides_no_reason(two, version):
+    """Why a tunnel has ended knows the proxy that served it; the next connection leads to the other one."""
+    echoing = TcpServer(echo, two.echo_port)
+    two.bind()
+    token = two.cli("service-account", "create", "local/demo@localhost").stdout.strip().splitlines()[-1]
+    clients = []
+    for _ in range(3):
+        client = Client([two.bin / "postern", "tcp", "echo.test:7", "--listen", "-", "--service-account", token,
+                         "--pomerium-url", f"https://localhost:{two.balancer.https_port}",
+                         "--alternate-ca-path", two.folder / "tls/localhost.crt", *version], stdin=subprocess.PIPE)
+        clients.append(client)
+        client.process.stdin.write(b"x")
+        client.process.stdin.flush()
+        client.stdout.wait("x")
+    assert len(two.logs("proxy", "tunnel opened") + two.logs("proxy2", "tunnel opened")) == 3
+    two.cli("service-account", "revoke", claims_of(token)["jti"])
+    for client in clients:
+        assert client.wait(20) == 1
+        assert re.search(r"postern: tunnel ended: \S", client.stderr.text()), client.stderr.text()
+    echoing.close()
 
 
 def test_the_balancer_moves_on(two):

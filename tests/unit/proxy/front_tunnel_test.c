@@ -301,8 +301,11 @@ static void test_questions(void **state)
     assert_true(has(&f.browser, "Content-Length: 1048576\r\n"));
     WAIT(&f.loop, view_ends_with(buf_view(&f.browser.in), view_of(body, BODY)));
     buf_clear(&f.browser.in);
-    say(&f, "GET /.pomerium/api/v1/tunnels/known HTTP/1.1\r\nHost: x\r\n\r\n");
+    say(&f, "GET /.pomerium/api/v1/tunnels/ended HTTP/1.1\r\nHost: x\r\n\r\n");
     WAIT(&f.loop, has(&f.browser, "{\"reason\":\"The session \\\"x\\\" has ended.\"}"));
+    buf_clear(&f.browser.in);
+    say(&f, "GET /.pomerium/api/v1/tunnels/open HTTP/1.1\r\nHost: x\r\n\r\n");
+    WAIT(&f.loop, has(&f.browser, "HTTP/1.1 200 ") && has(&f.browser, "\r\n\r\n{}"));
     say(&f, "GET /.pomerium/api/v1/tunnels/other HTTP/1.1\r\nHost: x\r\n\r\n");
     WAIT(&f.loop, has(&f.browser, "HTTP/1.1 404 "));
     /* Whoever leaves wants no answer. */
