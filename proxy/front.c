@@ -28,6 +28,7 @@ static void maybe_done(struct front *f)
     mem_free(f->target);
     mem_free(f->cookie_name);
     ssh_startups_fini(&f->startups);
+    buf_wipe(&f->gathered);
     loop_fn fn = f->on_closed;
     void *ctx = f->closed_ctx;
     mem_free(f);
@@ -298,6 +299,7 @@ struct front *front_open(struct loop *l, int fd, const struct rng *rng,
     struct front *f = mem_zalloc(sizeof *f);
     f->loop = l;
     f->rng = *rng;
+    buf_init(&f->gathered, FRONT_GATHERED_MAX);
     front_set(f, settings);
     f->arrivals = arrivals_open(l, fd, settings->redirect_port ? "http_redirect_addr" : "address",
                                 &settings->arrivals, on_accept, f);

@@ -32,6 +32,7 @@ struct front_h2_state {
     struct h2 *h2;
     struct buf rest; /* read and not yet taken by the engine */
     struct front_stream *first;
+    struct front_stream *gathering; /* whose bytes `gathered` of the front has; NULL: nobody's */
     size_t count;
     bool paused;
     bool has_begun; /* a request has come */
@@ -253,6 +254,37 @@ static void take_body(struct front_conn *c, struct front_stream *s, struct view 
     }
 }
 
+/* True when there was something. */
+static bool show_gathered(struct front_conn *c)
+{
+    struct front_h2_state *state = state_of(c);
+    struct front_stream *s = state->gathering;
+    if (!s)
+        return false;
+    state->gathering = NULL;
+    take_body(c, s, buf_view(&c->front->gathered));
+    buf_clear(&c->front->gathered);
+    return true;
+}
+
+/*
+ * Frames are small, and each write of a tunnel costs a system call: what came for one tunnel in one
+ * turn is shown to it at once.
+ */
+static void gather(struct front_conn *c, struct front_stream *s, struct view bytes)
+{
+    struct front_h2_state *state = state_of(c);
+    struct buf *gathered = &c->front->gathered;
+    if (state->gathering != s || bytes.len > buf_room(gathered))
+        (void)show_gathered(c);
+    if (s->exchange.work != FRONT_WORK_TUNNEL || bytes.len > buf_room(gathered)) {
+        take_body(c, s, bytes);
+        return;
+    }
+    CHECK(buf_append(gathered, bytes) == OK);
+    state->gathering = s;
+}
+
 static void reset_stream(struct front_stream *s)
 {
     struct front_exchange *x = &s->exchange;
@@ -265,13 +297,15 @@ static void reset_stream(struct front_stream *s)
 static void take_event(struct front_conn *c, const struct h2_event *e)
 {
     struct front_stream *s = e->owner;
+    if (e->type != H2_BODY)
+        (void)show_gathered(c);
     switch (e->type) {
     case H2_HEAD:
         begin_stream(c, e->stream, e->head);
         break;
     case H2_BODY:
         if (s)
-            take_body(c, s, e->bytes);
+            gather(c, s, e->bytes);
         else
             h2_consume(state_of(c)->h2, e->stream, e->bytes.len);
         break;
@@ -352,6 +386,7 @@ static bool step_events(struct front_conn *c)
         take_event(c, &e);
         more = true;
     }
+    more = show_gathered(c) || more;
     return feed_rest(c) || more;
 }
 

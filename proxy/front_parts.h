@@ -20,7 +20,10 @@
 #include "proxy/front/request.h"
 #include "proxy/ssh_startups.h"
 
-enum { FRONT_ID_TEXT = 33 };
+enum {
+    FRONT_ID_TEXT = 33,
+    FRONT_GATHERED_MAX = 65536, /* of a tunnel over HTTP/2, shown at once */
+};
 
 enum front_phase {
     FRONT_PHASE_NONE,
@@ -217,6 +220,7 @@ struct front {
     uint64_t head_ms;
     uint64_t idle_ms;
     bool is_hsts;
+    struct buf gathered; /* of front_h2.c, within a turn */
     struct ssh_startups startups;
     struct front_conn *first; /* newest first */
     struct front_conn *last;

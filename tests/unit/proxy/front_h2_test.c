@@ -309,6 +309,52 @@ static void test_close(void **state)
     finish(&f);
 }
 
+/* A frame by itself, which leaves with the others. */
+static void send_frame(const struct seen *s, const char *text)
+{
+    CHECK_OK(h2_send_body(client.h2, s->id, view_str(text)));
+    (void)h2_output(client.h2);
+}
+
+/* What comes together for one tunnel is one read of it, and the order is kept. */
+static void test_gathered(void **state)
+{
+    (void)state;
+    struct fixture f = {0};
+    struct tunnel *one;
+    struct tunnel *two;
+    start(&f);
+    struct seen *first = open_tunnel(&f, &one);
+    struct seen *second = open_tunnel(&f, &two);
+    for (int i = 0; i < 40; i++)
+        send_frame(first, "0123456789");
+    H2_WAIT(&f, one->in.len == 400);
+    assert_int_equal(one->reads, 1);
+    buf_clear(&one->in);
+    for (int i = 0; i < 10; i++) {
+        send_frame(first, i % 2 ? "b" : "a");
+        send_frame(second, i % 2 ? "d" : "c");
+    }
+    H2_WAIT(&f, one->in.len == 10 && two->in.len == 10);
+    CHECK_VIEW_STR(buf_view(&one->in), "ababababab");
+    CHECK_VIEW_STR(buf_view(&two->in), "cdcdcdcdcd");
+    assert_int_equal(two->reads, 10);
+    /* The end and a reset are told behind what came before them. */
+    buf_clear(&one->in);
+    send_frame(first, "last");
+    send_frame(first, " words");
+    CHECK_OK(h2_send_end(client.h2, first->id));
+    send_frame(second, "e");
+    send_frame(second, "f");
+    h2_reset(client.h2, second->id, 8);
+    H2_WAIT(&f, one->finished && two->gone);
+    CHECK_VIEW_STR(buf_view(&one->in), "last words");
+    CHECK_VIEW_STR(buf_view(&two->in), "cdcdcdcdcdef");
+    fake_close(one);
+    H2_WAIT(&f, first->ended);
+    finish(&f);
+}
+
 static void test_back_pressure(void **state)
 {
     (void)state;
@@ -327,7 +373,7 @@ static void test_back_pressure(void **state)
         }
         h2_spin(&f, 1);
     }
-    assert_true(u->in.len <= sizeof piece);
+    assert_true(u->in.len <= FRONT_GATHERED_MAX);
     assert_true(sent <= 2 * H2_WINDOW + H2_STREAM_OUTPUT_MAX);
     /* Others on the connection go on. */
     struct seen *ping = ask("GET", "x", "/ping", NULL, true);
@@ -521,12 +567,13 @@ static void test_waiting(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_forward),       cmocka_unit_test(test_bodies),
-        cmocka_unit_test(test_connect),       cmocka_unit_test(test_close),
-        cmocka_unit_test(test_back_pressure), cmocka_unit_test(test_udp),
-        cmocka_unit_test(test_refusals),      cmocka_unit_test(test_drain),
-        cmocka_unit_test(test_plain),         cmocka_unit_test(test_idle),
-        cmocka_unit_test(test_routes),        cmocka_unit_test(test_waiting),
+        cmocka_unit_test(test_forward),  cmocka_unit_test(test_bodies),
+        cmocka_unit_test(test_connect),  cmocka_unit_test(test_close),
+        cmocka_unit_test(test_gathered), cmocka_unit_test(test_back_pressure),
+        cmocka_unit_test(test_udp),      cmocka_unit_test(test_refusals),
+        cmocka_unit_test(test_drain),    cmocka_unit_test(test_plain),
+        cmocka_unit_test(test_idle),     cmocka_unit_test(test_routes),
+        cmocka_unit_test(test_waiting),
     };
     return FIXTURE_RUN(tests);
 }

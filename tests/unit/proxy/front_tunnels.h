@@ -21,6 +21,7 @@ struct tunnel {
     bool gone;
     bool pause_on_read;
     bool close_on_read;
+    int reads;
     int drains;
     char text[1000]; /* what was asked */
 };
@@ -98,6 +99,7 @@ void tunnel_read(struct tunnel *u, struct view bytes)
     assert_non_null(u->client);
     assert_true(bytes.len > 0 && !u->finished);
     CHECK_OK(buf_append(&u->in, bytes));
+    u->reads++;
     if (u->pause_on_read)
         u->client->pause(u->ctx);
     if (u->close_on_read)
