@@ -275,14 +275,13 @@ static void gather(struct front_conn *c, struct front_stream *s, struct view byt
 {
     struct front_h2_state *state = state_of(c);
     struct buf *gathered = &c->front->gathered;
-    if (state->gathering != s || bytes.len > buf_room(gathered))
+    bool is_tunnel = s->exchange.work == FRONT_WORK_TUNNEL;
+    if (state->gathering != s || !is_tunnel || bytes.len > buf_room(gathered))
         (void)show_gathered(c);
-    if (s->exchange.work != FRONT_WORK_TUNNEL || bytes.len > buf_room(gathered)) {
+    if (is_tunnel && buf_append(gathered, bytes) == OK)
+        state->gathering = s;
+    else
         take_body(c, s, bytes);
-        return;
-    }
-    CHECK(buf_append(gathered, bytes) == OK);
-    state->gathering = s;
 }
 
 static void reset_stream(struct front_stream *s)
